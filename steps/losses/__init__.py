@@ -1,7 +1,8 @@
-"""Losses by name: each is called with (embeddings, labels) and gives the loss and the number of right answers.
+"""Losses by name.  Each takes (embeddings, labels) and gives the loss and the number correct.
 
-What a trainer may find on a loss beside its weights: ``margin``, which a schedule may set between steps; ``batch_shape``, present where the rows of a
-batch have to be N speakers x M utterances; ``gradient_scales``, factors of the gradients of the parameters named there, applied after clipping.
+Attributes of a loss that a trainer may use beside its weights: ``margin``, which a schedule may set
+between steps; ``batch_shape``, present if the rows of a batch have to be N speakers x M utterances;
+``gradient_scales``, factors of the gradients of named parameters, applied after clipping.
 """
 
 from torch import nn

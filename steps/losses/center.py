@@ -1,4 +1,4 @@
-"""Center loss: a centre per speaker, which follows the speaker's embeddings and to which they are drawn.
+"""Center loss: a centre per speaker, which follows the speaker's embeddings and attracts them.
 
 Shapes: ``B`` batch, ``G`` global batch, ``E`` embedding, ``N`` speakers.
 """
@@ -6,26 +6,26 @@ Shapes: ``B`` batch, ``G`` global batch, ``E`` embedding, ``N`` speakers.
 import torch
 from torch import nn
 
-from steps.losses.batches import full_precision, of_all_processes, own_rows
+from steps.losses.batches import full_precision, gather_rows, own_rows
 
 
 class Center(nn.Module):
-    """Half the squared distances between embeddings and their speakers' centres, summed over the batch of all processes (RawNet's published code).
+    """Half the squared distances between embeddings and their speakers' centres, summed.
 
-    The centres are no weights: in training mode each call moves the centre c of every speaker with n embeddings x in the batch by
-    ``-update_rate * sum(c - x) / (1 + n)``, after the loss was taken from where it was.  To be summed with a classification loss (``weighted_sum``):
-    alone it draws all embeddings to one point.
+    The sum is over the batch of all processes, as in RawNet's published code.  The centres are no
+    weights: in training each call moves the centre c of every speaker with n embeddings x in the
+    batch by ``-update_rate * sum(c - x) / (1 + n)``, after computing the loss.  Use it in a
+    ``weighted_sum`` with a classification loss: alone it draws all embeddings to one point.
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        E and N.
     update_rate : float
         alpha of the paper, in (0, 1].
 
     References
     ----------
-    Wen et al., "A discriminative feature learning approach for deep face recognition", ECCV 2016, (4); Jung et al., RawNet, Interspeech 2019.
+    Wen et al., "A discriminative feature learning approach for deep face recognition", ECCV 2016,
+    (4); Jung et al., RawNet, Interspeech 2019.
     """
 
     center_NE: torch.Tensor
@@ -42,32 +42,21 @@ class Center(nn.Module):
     def forward(
         self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and how many utterances of this process are nearer to their own speaker's centre than to any other.
-
-        Parameters
-        ----------
-        embedding_BE : (B, E) float tensor
-            Not length-normalised.
-        labels_B : (B,) int64 tensor
-            Speakers, 0 to N - 1.
-
-        Returns
-        -------
-        loss : () float32 tensor
-        num_correct : () int64 tensor
-        """
+        """The loss, and how many utterances of this process are nearest to their own centre."""
         with torch.autocast(embedding_BE.device.type, enabled=False):
-            embedding_GE = of_all_processes(full_precision(embedding_BE))
-            labels_G = of_all_processes(labels_B)
+            embedding_GE = gather_rows(full_precision(embedding_BE))
+            labels_G = gather_rows(labels_B)
             offset_GE = embedding_GE - self.center_NE[labels_G]
             with torch.no_grad():
-                nearest_B = torch.cdist(own_rows(embedding_GE), self.center_NE).argmin(dim=1)
+                distance_BN = torch.cdist(own_rows(embedding_GE), self.center_NE)
+                nearest_B = distance_BN.argmin(dim=1)
                 if self.training:
                     self._move_centres(offset_GE, labels_G)
         return 0.5 * offset_GE.square().sum(), (nearest_B == labels_B).sum()
 
     def _move_centres(self, offset_GE: torch.Tensor, labels_G: torch.Tensor) -> None:
         """Move the centres of the batch's speakers towards their embeddings."""
-        count_G = (1 + labels_G.bincount(minlength=len(self.center_NE)))[labels_G]
-        move_GE = self.update_rate * offset_GE / count_G[:, None]
+        count_N = labels_G.bincount(minlength=len(self.center_NE))
+        divisor_G = (1 + count_N)[labels_G]
+        move_GE = self.update_rate * offset_GE / divisor_G[:, None]
         self.center_NE.index_add_(0, labels_G, move_GE.to(self.center_NE.dtype))

@@ -1,6 +1,7 @@
 """Classification losses over speakers: softmax, and softmax of cosines with a margin.
 
-Shapes: ``B`` batch, ``E`` embedding, ``N`` speakers, ``K`` centres of a speaker.  Computed in float32 whatever the autocast state.
+Computed in float32, also under autocast.
+Shapes: ``B`` batch, ``E`` embedding, ``N`` speakers, ``K`` centres of a speaker.
 """
 
 import math
@@ -11,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.losses.batches import full_precision, of_all_processes
+from steps.losses.batches import full_precision, gather_rows
 
 
 def _uniform_(weight_NE: torch.Tensor) -> torch.Tensor:
-    """Fill weights from within 1 / sqrt(E)."""
+    """Fill weights uniformly between -1 / sqrt(E) and 1 / sqrt(E)."""
     bound = weight_NE.shape[1] ** -0.5
     return nn.init.uniform_(weight_NE, -bound, bound)
 
@@ -29,15 +30,10 @@ INITIALIZERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 class Classification(nn.Module):
-    """What the losses share: a weight vector per speaker, online hard example mining, and the count of right answers.
+    """What the losses share: a weight vector per speaker and online hard example mining.
 
-    Parameters
-    ----------
-    embedding_dim, num_speakers : int
-        E and N.
-    ohem_keep : float
-        The part of the batch of all processes, in (0, 1], that the loss is the mean of: the utterances of lowest probability (with the margin).
-        Right answers are counted over all.
+    ``ohem_keep``, in (0, 1], is the share of the batch of all processes that the loss is the mean
+    of: the utterances of lowest probability (with the margin).
     """
 
     def __init__(self, embedding_dim: int, num_speakers: int, *, ohem_keep: float = 1.0) -> None:
@@ -50,19 +46,10 @@ class Classification(nn.Module):
     def forward(
         self, embedding_BE: torch.Tensor, labels_B: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean loss, and how many utterances score highest for their own speaker (without the margin).
+        """Mean loss, and how many utterances score highest for their own speaker.
 
-        Parameters
-        ----------
-        embedding_BE : (B, E) float tensor
-            Not length-normalised.
-        labels_B : (B,) int64 tensor
-            Speakers, 0 to N - 1.
-
-        Returns
-        -------
-        loss : () float32 tensor
-        num_correct : () int64 tensor
+        The margin counts in the loss only.  Embeddings are not length-normalised; labels are 0 to
+        N - 1.
         """
         with torch.autocast(embedding_BE.device.type, enabled=False):
             scores_BN = self.scores(full_precision(embedding_BE))
@@ -72,39 +59,20 @@ class Classification(nn.Module):
         return loss, (scores_BN.argmax(dim=1) == labels_B).sum()
 
     def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
-        """Scores of the speakers without margin or scale, (B, N).
-
-        Parameters
-        ----------
-        embedding_BE : (B, E) float32 tensor
-            Embeddings.
-        """
+        """Scores of the speakers without margin or scale, (B, N)."""
         raise NotImplementedError
 
     def logits(self, scores_BN: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        """What the cross entropy is taken of in training, (B, N).
-
-        Parameters
-        ----------
-        scores_BN : (B, N) float32 tensor
-            As `scores` gives them.
-        labels_B : (B,) int64 tensor
-            Speakers.
-        """
+        """Input of the cross entropy, (B, N)."""
         raise NotImplementedError
 
     def mean(self, loss_B: torch.Tensor) -> torch.Tensor:
-        """Mean over the hardest utterances.
-
-        Parameters
-        ----------
-        loss_B : (B,) float tensor
-            Of every utterance.
-        """
+        """Mean over the hardest utterances."""
         if self.ohem_keep == 1:
             return loss_B.mean()
-        loss_G = of_all_processes(loss_B)
-        return loss_G.topk(max(1, round(self.ohem_keep * len(loss_G)))).values.mean()
+        loss_G = gather_rows(loss_B)
+        number = max(1, round(self.ohem_keep * len(loss_G)))
+        return loss_G.topk(number).values.mean()
 
     def penalty(self) -> torch.Tensor | float:
         """What a subclass adds for its weights."""
@@ -112,33 +80,33 @@ class Classification(nn.Module):
 
 
 class Softmax(Classification):
-    """Cross entropy of a linear layer (without bias: VGG's prediction layer), with RawNet's speaker-basis loss by option.
+    """Cross entropy of a linear layer, by default without bias, and RawNet's speaker-basis loss.
 
-    The speaker-basis loss pushes the weight vectors of the speakers apart: as RawNet's published code has it (``code``), the mean over all N * N
-    pairs of 5 times the cosine of two different speakers' vectors, the pairs of a speaker with itself counting 0; as the paper prints it
-    (``paper``), the sum of these cosines.
+    The speaker-basis loss pushes the speakers' weight vectors apart.  RawNet's published code
+    (``code``) takes the mean over all N * N pairs of 5 times the cosine of two different speakers'
+    vectors, with 0 for a speaker and itself; the paper (``paper``) the sum of these cosines.
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        E and N.
     bias : bool
-        Whether the layer has one, 0 at first.
+        Whether the layer has a bias, which starts at 0.
     embedding_norm : float or None
-        Length that embeddings are brought to (10 in RawNet's PyTorch port, RawNet2 and Deep Speaker); None: as they are.
+        Length that embeddings are scaled to (10 in RawNet's PyTorch port, RawNet2 and Deep
+        Speaker); None: they are not scaled.
     initializer : {"orthogonal", "he_normal", "xavier_uniform", "uniform"}
-        Of the weights; ``uniform``: within 1 / sqrt(E).  VGG's; RawNet's; its port's; Deep Speaker's.
+        Of the weights: VGG's; RawNet's; its port's; Deep Speaker's, within 1 / sqrt(E).
     speaker_basis_weight : float
         Factor of the speaker-basis loss (1 in RawNet); 0: without.
     speaker_basis_form : {"code", "paper"}
-        As above.
+        Form of the speaker-basis loss, see above.
     **options
-        As :class:`Classification`.
+        ``ohem_keep``, see :class:`Classification`.
 
     References
     ----------
-    Xie et al., ICASSP 2019; Heo et al., "End-to-end losses based on speaker basis vectors and all-speaker hard negative mining for speaker
-    verification", Interspeech 2019; Jung et al., RawNet, Interspeech 2019.
+    Xie et al., ICASSP 2019; Heo et al., "End-to-end losses based on speaker basis vectors and
+    all-speaker hard negative mining for speaker verification", Interspeech 2019; Jung et al.,
+    RawNet, Interspeech 2019.
     """
 
     def __init__(
@@ -170,7 +138,9 @@ class Softmax(Classification):
         self.speaker_basis_weight = speaker_basis_weight
         self.speaker_basis_form = speaker_basis_form
         INITIALIZERS[initializer](self.weight_NE)
-        self.bias_N = nn.Parameter(torch.zeros(num_speakers)) if bias else None
+        self.bias_N: nn.Parameter | None = None
+        if bias:
+            self.bias_N = nn.Parameter(torch.zeros(num_speakers))
 
     def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
         """Linear scores, (B, N)."""
@@ -192,23 +162,16 @@ class Softmax(Classification):
             factor = self.speaker_basis_weight / len(basis_NE) ** 2
         else:
             basis_NE, factor = F.normalize(self.weight_NE), self.speaker_basis_weight
-        # of all pairs, less each with itself: no N x N matrix
-        return factor * (basis_NE.sum(dim=0).square().sum() - basis_NE.square().sum())
+        # all pairs less each speaker with itself, without an N x N matrix
+        all_pairs = basis_NE.sum(dim=0).square().sum()
+        return factor * (all_pairs - basis_NE.square().sum())
 
 
 class CosineMargin(Classification):
-    """Cosines between embeddings and speakers' vectors, times a scale; a subclass makes the labelled speaker's cosine harder to reach.
+    """Scaled cosines between embeddings and speakers' vectors, with a margin for the own speaker.
 
-    Parameters
-    ----------
-    embedding_dim, num_speakers : int
-        E and N.
-    scale : float
-        Factor of the cosines, above 0.
-    margin : float
-        In [0, 1); the attribute ``margin`` may be set between steps, by a schedule.
-    **options
-        As :class:`Classification`.
+    ``margin`` is in [0, 1) and ``scale`` above 0; a schedule may set the attribute ``margin``
+    between steps.
     """
 
     def __init__(
@@ -239,31 +202,26 @@ class CosineMargin(Classification):
         return self.scale * scores_BN.scatter(1, own_B1, harder_B1)
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
-        """The cosine made harder to reach.
-
-        Parameters
-        ----------
-        cosine_B1 : (B, 1) float32 tensor
-            Of the labelled speaker.
-        """
+        """The labelled speaker's cosine, reduced by the margin."""
         raise NotImplementedError
 
 
 class AdditiveMarginSoftmax(CosineMargin):
-    """The margin is taken from the cosine: scale * (cos - margin).
+    """The margin is subtracted from the cosine: scale * (cos - margin).
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        E and N.
-    scale, margin : float
-        Factor of the cosines; difference of cosines.
+    scale : float
+        Factor of the cosines, above 0.
+    margin : float
+        Difference of cosines, in [0, 1).
     **options
-        As :class:`Classification`.
+        ``ohem_keep``, see :class:`Classification`.
 
     References
     ----------
-    Wang et al., "Additive margin softmax for face verification", IEEE SPL 2018; scale and margin of Xie et al., ICASSP 2019.
+    Wang et al., "Additive margin softmax for face verification", IEEE SPL 2018; scale and margin of
+    Xie et al., ICASSP 2019.
     """
 
     def __init__(
@@ -287,21 +245,23 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        E and N.
-    scale, margin : float
-        Factor of the cosines; angle in radians.
+    scale : float
+        Factor of the cosines, above 0.
+    margin : float
+        Angle in radians, in [0, 1).
     easy_margin : bool
-        Whether angles above 90 degrees are left without margin; otherwise those above 180 degrees - margin, where cos(angle + margin) would rise
-        again, lose margin * sin(margin) from their cosine.
+        True: angles above 90 degrees get no margin.  False: beyond 180 degrees - margin, where
+        cos(angle + margin) would rise again, margin * sin(margin) is subtracted from the cosine.
     sub_centers : int
-        K, vectors that a speaker has: the one nearest to the embedding counts.  Rows n * K to n * K + K - 1 of the weights are speaker n's.
+        K, vectors per speaker; the nearest to the embedding counts.  Rows n * K to n * K + K - 1 of
+        the weights are speaker n's.
     **options
-        As :class:`Classification`.
+        ``ohem_keep``, see :class:`Classification`.
 
     References
     ----------
-    Deng et al., "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019; "Sub-center ArcFace", ECCV 2020.
+    Deng et al., "ArcFace: additive angular margin loss for deep face recognition", CVPR 2019;
+    "Sub-center ArcFace", ECCV 2020.
     """
 
     def __init__(
@@ -324,7 +284,8 @@ class AdditiveAngularMarginSoftmax(CosineMargin):
 
     def scores(self, embedding_BE: torch.Tensor) -> torch.Tensor:
         """Cosines with the nearest vector of each speaker, (B, N)."""
-        return super().scores(embedding_BE).unflatten(1, (-1, self.sub_centers)).amax(dim=2)
+        cosine_BNK = super().scores(embedding_BE).unflatten(1, (-1, self.sub_centers))
+        return cosine_BNK.amax(dim=2)
 
     def with_margin(self, cosine_B1: torch.Tensor) -> torch.Tensor:
         """cos(angle + margin), continued so that it falls with the angle."""

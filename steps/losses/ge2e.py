@@ -1,4 +1,4 @@
-"""Generalized end-to-end loss, and the learned scale and offset of cosines that other losses share with it.
+"""Generalized end-to-end loss, and the learned scale and offset of cosines that others share.
 
 Shapes: ``G`` global batch, ``E`` embedding, ``N`` speakers in it.
 """
@@ -11,22 +11,15 @@ from torch import nn
 
 from steps.losses.batches import BatchLoss, leave_one_out_centroids
 
-# Below, vectors are not stretched to length 1: gradients stay finite where vectors cancel.
+# Shorter vectors are not scaled to length 1: gradients stay finite where vectors cancel.
 SMALLEST_NORM = 1e-6
 
 
 class LearnedSimilarity(BatchLoss):
-    """Cosines times a learned scale plus a learned offset.
+    """Cosines times a learned scale plus a learned offset: w, first above 0, and b of the papers.
 
-    The absolute value of the scale counts (Speaker_Verification's published code), so that it never turns the order of cosines round and always
-    has a gradient.
-
-    Parameters
-    ----------
-    embedding_dim, num_speakers : int
-        Not needed.
-    initial_scale, initial_offset : float
-        w, above 0, and b of the papers.
+    The absolute value of the scale counts (Speaker_Verification's published code): it never
+    reverses the order of cosines and always has a gradient.
     """
 
     def __init__(
@@ -44,36 +37,30 @@ class LearnedSimilarity(BatchLoss):
         self.offset = nn.Parameter(torch.tensor(initial_offset))
 
     def similarity(self, cosine: torch.Tensor) -> torch.Tensor:
-        """The absolute scale times the cosine, plus the offset.
-
-        Parameters
-        ----------
-        cosine : float tensor
-            Of any shape.
-        """
+        """The absolute scale times the cosine, plus the offset."""
         return self.scale.abs() * cosine + self.offset
 
 
 class GeneralizedEndToEnd(LearnedSimilarity):
-    """Each utterance against the centroids of all speakers of the batch, that of its own speaker without itself; summed over the batch.
+    """Each utterance against the centroids of all speakers of the batch; summed over the batch.
 
-    An utterance counts as right when the centroid of the highest cosine is its own speaker's, taken without it.
+    Its own speaker's centroid is computed without the utterance.  An utterance is correct if that
+    centroid has the highest cosine.
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        Not needed.
     form : {"softmax", "contrast"}
-        Cross entropy over the centroids; or one minus the sigmoid of the own one, plus the highest sigmoid of another.
+        Cross entropy over the centroids; or one minus the sigmoid for the own centroid, plus the
+        highest sigmoid for another.
     gradient_scale : float
-        Factor of the gradients of scale and offset, above 0 (``gradient_scales``, applied by the trainer).
+        Factor of the gradients of scale and offset, above 0; the trainer applies it.
     **options
-        As :class:`LearnedSimilarity`.
+        ``initial_scale``, above 0, and ``initial_offset`` of the cosines: 10 and -5.
 
     References
     ----------
-    Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018, (5) to (9).  The softmax form is the paper's: the published
-    TensorFlow code adds 1e-6 inside its logarithm.
+    Wan et al., "Generalized end-to-end loss for speaker verification", ICASSP 2018, (5) to (9).
+    The softmax form is the paper's: the published TensorFlow code adds 1e-6 inside its logarithm.
     """
 
     def __init__(
@@ -95,7 +82,7 @@ class GeneralizedEndToEnd(LearnedSimilarity):
     def compare(
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and which utterances are right."""
+        """The loss, and whether each utterance is correct."""
         cosine_GN = centroid_cosines(embedding_GE, speaker_G, num_utterances)
         similarity_GN = self.similarity(cosine_GN)
         if self.form == "softmax":
@@ -111,29 +98,17 @@ class GeneralizedEndToEnd(LearnedSimilarity):
 def centroid_cosines(
     embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
 ) -> torch.Tensor:
-    """Cosines between utterances and centroids of length-normalised utterances, the own speaker's taken without the utterance, (G, N).
+    """Cosines between utterances and centroids of length-normalised utterances, (G, N).
 
-    Parameters
-    ----------
-    embedding_GE : (G, E) float tensor
-        Need not be length-normalised.
-    speaker_G : (G,) int64 tensor
-        0 to N - 1.
-    num_utterances : int
-        M.
+    The centroid of an utterance's own speaker is computed without the utterance.
     """
     unit_GE = unit(embedding_GE)
     centroid_NE, others_GE = leave_one_out_centroids(unit_GE, speaker_G, num_utterances)
     own_G1 = (unit_GE * unit(others_GE)).sum(dim=1, keepdim=True)
-    return (unit_GE @ unit(centroid_NE).T).scatter(1, speaker_G[:, None], own_G1)
+    cosine_GN = unit_GE @ unit(centroid_NE).T
+    return cosine_GN.scatter(1, speaker_G[:, None], own_G1)
 
 
 def unit(x_GE: torch.Tensor) -> torch.Tensor:
-    """Vectors of length 1; those shorter than SMALLEST_NORM only grow by its inverse.
-
-    Parameters
-    ----------
-    x_GE : (G, E) float tensor
-        Vectors.
-    """
+    """Vectors divided by their length, or by SMALLEST_NORM if they are shorter."""
     return F.normalize(x_GE, eps=SMALLEST_NORM)

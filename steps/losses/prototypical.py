@@ -11,26 +11,23 @@ from steps.losses.ge2e import LearnedSimilarity, centroid_cosines, unit
 
 
 class Prototypical(BatchLoss):
-    """Cross entropy over minus the squared distances between each query and all prototypes, mean over the queries; nothing is length-normalised.
+    """Cross entropy of minus the squared distances between queries and prototypes, their mean.
 
-    The query is a speaker's first utterance in the batch, the prototype the mean of the others.  An utterance counts as right when, of the
-    centroids of all speakers, its own speaker's (taken without it) is the nearest.
-
-    Parameters
-    ----------
-    embedding_dim, num_speakers : int
-        Not needed.
+    The query is a speaker's first utterance in the batch, the prototype the mean of the others;
+    nothing is length-normalised.  An utterance is correct if its own speaker's centroid, computed
+    without it, is the nearest centroid.
 
     References
     ----------
-    Snell et al., "Prototypical networks for few-shot learning", NeurIPS 2017; Chung et al., "In defence of metric learning for speaker
-    recognition", Interspeech 2020, whose distances are here taken over the embedding's axis, whatever the version of torch.
+    Snell et al., "Prototypical networks for few-shot learning", NeurIPS 2017; Chung et al., "In
+    defence of metric learning for speaker recognition", Interspeech 2020.  The distances are over
+    the embedding's axis, which in the published code of the latter depends on the version of torch.
     """
 
     def compare(
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and which utterances are right."""
+        """The loss, and whether each utterance is correct."""
         query_NE, prototype_NE = _queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
         loss = _cross_entropy_of_queries(-squared_distances(query_NE, prototype_NE))
         with torch.no_grad():
@@ -44,16 +41,15 @@ class Prototypical(BatchLoss):
 
 
 class AngularPrototypical(LearnedSimilarity):
-    """As :class:`Prototypical`, with cosines times a learned scale plus a learned offset in place of the squared distances.
+    """As :class:`Prototypical`, with scaled cosines instead of squared distances.
 
-    An utterance counts as right when the centroid of the highest cosine is its own speaker's, taken without it.
+    The cosines get a learned scale and offset.  An utterance is correct if its own speaker's
+    centroid, computed without it, has the highest cosine.
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        Not needed.
     initial_scale, initial_offset : float
-        w, above 0, and b of the paper.
+        First scale, above 0, and offset of the cosines: w and b of the paper.
 
     References
     ----------
@@ -63,9 +59,10 @@ class AngularPrototypical(LearnedSimilarity):
     def compare(
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and which utterances are right."""
+        """The loss, and whether each utterance is correct."""
         query_NE, prototype_NE = _queries_and_prototypes(embedding_GE, speaker_G, num_utterances)
-        loss = _cross_entropy_of_queries(self.similarity(unit(query_NE) @ unit(prototype_NE).T))
+        cosine_NN = unit(query_NE) @ unit(prototype_NE).T
+        loss = _cross_entropy_of_queries(self.similarity(cosine_NN))
         with torch.no_grad():
             cosine_GN = centroid_cosines(embedding_GE, speaker_G, num_utterances)
         return loss, cosine_GN.argmax(dim=1) == speaker_G
@@ -81,17 +78,11 @@ def _queries_and_prototypes(
 
 
 def squared_distances(x_XE: torch.Tensor, y_YE: torch.Tensor) -> torch.Tensor:
-    """Squared Euclidean distances between the rows of two arrays, (X, Y).
-
-    Parameters
-    ----------
-    x_XE, y_YE : (X, E) and (Y, E) float tensors
-        Vectors.
-    """
+    """Squared Euclidean distances between the rows of two arrays, (X, Y)."""
     # products of matrices would lose small distances
     return torch.cdist(x_XE, y_YE, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 def _cross_entropy_of_queries(score_NN: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy when query n belongs to prototype n."""
+    """Mean cross entropy if query n belongs to prototype n."""
     return F.cross_entropy(score_NN, torch.arange(len(score_NN), device=score_NN.device))

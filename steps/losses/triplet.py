@@ -1,6 +1,7 @@
-"""Triplet loss, its triplets mined in the batch.
+"""Triplet loss with mining in the batch.
 
-Shapes: ``G`` global batch, ``E`` embedding, ``P`` pairs of two different utterances of one speaker, in both orders.
+Shapes: ``G`` global batch, ``E`` embedding, ``P`` pairs of two different utterances of one speaker,
+in both orders.
 """
 
 from typing import Literal
@@ -14,28 +15,30 @@ from steps.losses.prototypical import squared_distances
 
 
 class Triplet(BatchLoss):
-    """Mean over mined triplets of max(0, margin + distance to the positive - distance to the negative).
+    """Mean over mined triplets of max(0, margin + distance to positive - distance to negative).
 
-    Every utterance is an anchor with every other utterance of its speaker.  ``semi_hard`` takes, of the negatives further than the positive but by
-    less than the margin, the nearest, and leaves out pairs without one; ``hard`` takes the nearest of all negatives; ``all`` takes every negative.
-    Where nothing is left the loss is 0.  An utterance counts as right when the nearest other utterance is of its speaker.
+    Every utterance is an anchor with every other utterance of its speaker.  An utterance is correct
+    if the nearest other utterance is of its speaker.
 
     Parameters
     ----------
-    embedding_dim, num_speakers : int
-        Not needed.
     distance : {"cosine", "euclidean"}
-        Minus the cosine; or the square root of the sum of squared differences + 1e-4 / E (Deep Speaker's published code), of embeddings as they are.
+        Minus the cosine; or the square root of the sum of squared differences + 1e-4 / E (Deep
+        Speaker's published code), without length normalisation.
     mining : {"semi_hard", "hard", "all"}
-        As above.
+        ``semi_hard``: of the negatives further than the positive, by less than the margin, the
+        nearest; pairs without one are left out.  ``hard``: the nearest negative.  ``all``: every
+        negative.  The loss is 0 if no triplet is left.
     margin : float
-        Above 0, in units of the distance; the attribute ``margin`` may be set between steps, by a schedule.
+        Above 0, in units of the distance; a schedule may set the attribute between steps.
     embedding_norm : float or None
-        Length that embeddings are brought to for the Euclidean distance (10 in Deep Speaker's published code); None: none.
+        Length that embeddings are scaled to for the Euclidean distance (10 in Deep Speaker's
+        published code); None: they are not scaled.
 
     References
     ----------
-    Li et al., "Deep Speaker: an end-to-end neural speaker embedding system", 2017 (cosine, 0.1); Schroff et al., "FaceNet", CVPR 2015 (semi-hard).
+    Li et al., "Deep Speaker: an end-to-end neural speaker embedding system", 2017 (cosine, 0.1);
+    Schroff et al., "FaceNet", CVPR 2015 (semi-hard).
     """
 
     def __init__(
@@ -57,7 +60,8 @@ class Triplet(BatchLoss):
             raise ValueError(f"margin is {margin}, expected above 0")
         if embedding_norm is not None and (embedding_norm <= 0 or distance == "cosine"):
             raise ValueError(
-                f"embedding_norm is {embedding_norm}, expected above 0, and with the euclidean distance only"
+                f"embedding_norm is {embedding_norm}, expected above 0, "
+                "and with the euclidean distance only"
             )
         self.distance, self.mining = distance, mining
         self.margin, self.embedding_norm = margin, embedding_norm
@@ -65,7 +69,7 @@ class Triplet(BatchLoss):
     def compare(
         self, embedding_GE: torch.Tensor, speaker_G: torch.Tensor, num_utterances: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and which utterances are right."""
+        """The loss, and whether each utterance is correct."""
         distance_GG = self.distances(embedding_GE)
         is_same_GG = speaker_G[:, None] == speaker_G
         is_self_GG = torch.eye(len(speaker_G), dtype=torch.bool, device=speaker_G.device)
@@ -77,13 +81,7 @@ class Triplet(BatchLoss):
         return loss, speaker_G[nearest_G] == speaker_G
 
     def distances(self, embedding_GE: torch.Tensor) -> torch.Tensor:
-        """Distances between all utterances of the batch, (G, G).
-
-        Parameters
-        ----------
-        embedding_GE : (G, E) float tensor
-            As the network gives them.
-        """
+        """Distances between all utterances of the batch, (G, G)."""
         if self.distance == "cosine":
             unit_GE = unit(embedding_GE)
             return -(unit_GE @ unit_GE.T)
@@ -94,12 +92,7 @@ class Triplet(BatchLoss):
     def mined(self, harder_PG: torch.Tensor, is_negative_PG: torch.Tensor) -> torch.Tensor:
         """Mean over the mined triplets.
 
-        Parameters
-        ----------
-        harder_PG : (P, G) float tensor
-            Distance to the pair's positive less distance to each utterance.
-        is_negative_PG : (P, G) bool tensor
-            Which utterances are of another speaker.
+        ``harder_PG`` is the distance to the pair's positive less the distance to each utterance.
         """
         if self.mining == "all":
             return F.relu(self.margin + harder_PG[is_negative_PG]).mean()
@@ -107,5 +100,6 @@ class Triplet(BatchLoss):
         if self.mining == "semi_hard":
             is_candidate_PG = is_negative_PG & (harder_PG < 0) & (harder_PG > -self.margin)
         hardest_P = harder_PG.masked_fill(~is_candidate_PG, -torch.inf).amax(dim=1)
-        found_P = is_candidate_PG.any(dim=1)
-        return F.relu(self.margin + hardest_P[found_P]).sum() / found_P.sum().clamp(min=1)
+        has_negative_P = is_candidate_PG.any(dim=1)
+        loss_P = F.relu(self.margin + hardest_P[has_negative_P])
+        return loss_P.sum() / has_negative_P.sum().clamp(min=1)
