@@ -1,10 +1,12 @@
-"""Back ends by name, and what they are made of.
+"""Back ends by name, and their parts.
 
-A back end works on arrays: ``fit(embeddings, speakers, adaptation)`` learns (it says by ``needs_speakers`` and ``needs_adaptation`` what it wants,
-and by ``takes`` whether the training vectors' ``mean`` is taken away and their ``deviation`` is the unit);
-``transform(embeddings, num_utts)`` brings the rows of one side into the space where they are compared; ``score(enrol, test)`` compares transformed
-rows pairwise, ``score_matrices(enrol, test)`` each with each.  What it learned leaves as ``parts()``, by the names of Kaldi's own files (mean.vec,
-transform.mat, plda), and comes back by ``from_parts``; ``report_`` says how the training went.  Reading and writing files is the steps' affair.
+A back end works on arrays.  ``fit(embeddings, speakers, adaptation)`` learns; its attributes say
+what it needs (``needs_speakers``, ``needs_adaptation``) and what it does with the training vectors:
+``takes`` has ``mean`` if it subtracts theirs and ``deviation`` if it divides by theirs.
+``transform(embeddings, num_utts)`` maps one side of the trials; ``score(enrol, test)`` compares
+transformed rows in pairs, ``score_matrices(enrol, test)`` each with each.  ``parts()`` gives what
+it learned, under the names of Kaldi's files (mean.vec, transform.mat, plda), and ``from_parts``
+takes it back; ``report_`` describes the training.  The steps read and write the files.
 """
 
 from steps.backends.adaptation import ADAPTATIONS

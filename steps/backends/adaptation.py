@@ -1,23 +1,25 @@
-"""PLDA for another domain, of which there are vectors without labels: what Kaldi's ivector-adapt-plda does, and CORAL+."""
+"""PLDA adapted to unlabelled vectors of another domain: Kaldi's ivector-adapt-plda and CORAL+."""
 
 import numpy as np
 
 from steps.backends.matrices import (
     check_adaptation,
-    covariance_of,
     diagonalise,
     eigen_descending,
+    mean_and_covariance,
     symmetric_power,
 )
 
 
 class KaldiAdaptation:
-    """Where the new vectors vary more than the model says, share the excess between W and B.
+    """Where the new vectors vary more than the model predicts, share the excess between W and B.
 
     Parameters
     ----------
-    within_covar_scale, between_covar_scale : float
-        Parts of the excess variance that go to the covariance within and between speakers.
+    within_covar_scale : float
+        Share of the excess variance that goes to the covariance within speakers.
+    between_covar_scale : float
+        Share of the excess variance that goes to the covariance between speakers.
     mean_diff_scale : float
         How much of the difference of the two means counts as variance.
     """
@@ -37,25 +39,12 @@ class KaldiAdaptation:
     def __call__(
         self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Adapt the parameters of a ``<Plda>``.
-
-        Parameters
-        ----------
-        mean, transform, psi : (D,), (D, D), (D,) float arrays
-            Of the trained model.
-        vectors : (A, D) float array
-            Of the new domain.
-
-        Returns
-        -------
-        mean, transform, psi : (D,), (D, D), (D,) float64 arrays
-            Of the adapted model.
-        """
+        """Mean, transform and psi of a ``<Plda>``, adapted to vectors (A, D) of the new domain."""
         check_adaptation(vectors)
-        new_mean, covariance = covariance_of(vectors)
+        new_mean, covariance = mean_and_covariance(vectors)
         shift = new_mean - mean
         covariance += self.mean_diff_scale * np.outer(shift, shift)
-        # where the model's total covariance is unit
+        # the space where the model's total covariance is unit
         to_unit = transform / np.sqrt(1 + psi)[:, None]
         variances, axes = eigen_descending(to_unit @ covariance @ to_unit.T)
         excess = np.maximum(variances - 1, 0)
@@ -67,16 +56,19 @@ class KaldiAdaptation:
 
 
 class CoralPlus:
-    """Recolour W and B by what makes the model's total covariance that of the new vectors, and let them only grow towards it.
+    """Recolour W and B to the covariance of the new vectors, and let them only grow towards it.
 
     Parameters
     ----------
-    within_scale, between_scale : float
-        In [0, 1]: how far each goes; the paper's beta and gamma.
+    within_scale : float
+        In [0, 1]: how far W grows; the paper's beta.
+    between_scale : float
+        In [0, 1]: how far B grows; the paper's gamma.
 
     References
     ----------
-    Lee, Wang and Koshinaka, "The CORAL+ algorithm for unsupervised domain adaptation of PLDA", ICASSP 2019.
+    Lee, Wang and Koshinaka, "The CORAL+ algorithm for unsupervised domain adaptation of PLDA",
+    ICASSP 2019.
     """
 
     def __init__(self, within_scale: float = 0.8, between_scale: float = 0.8):
@@ -89,41 +81,22 @@ class CoralPlus:
     def __call__(
         self, mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, vectors: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Adapt the parameters of a ``<Plda>``.
-
-        Parameters
-        ----------
-        mean, transform, psi : (D,), (D, D), (D,) float arrays
-            Of the trained model.
-        vectors : (A, D) float array
-            Of the new domain.
-
-        Returns
-        -------
-        mean, transform, psi : (D,), (D, D), (D,) float64 arrays
-            Of the adapted model.
-        """
+        """Mean, transform and psi of a ``<Plda>``, adapted to vectors (A, D) of the new domain."""
         check_adaptation(vectors)
-        new_mean, covariance = covariance_of(vectors)
+        new_mean, covariance = mean_and_covariance(vectors)
         back = np.linalg.inv(transform)
         within, between = back @ back.T, (back * psi) @ back.T
         recolour = symmetric_power(covariance, 0.5) @ symmetric_power(within + between, -0.5)
-        grown = [
-            grow(old, recolour @ old @ recolour.T, scale)
-            for old, scale in ((within, self.within_scale), (between, self.between_scale))
-        ]
-        return new_mean, *diagonalise(*grown)[:2]
+        within = _grow(within, recolour @ within @ recolour.T, self.within_scale)
+        between = _grow(between, recolour @ between @ recolour.T, self.between_scale)
+        transform, psi, _ = diagonalise(within, between)
+        return new_mean, transform, psi
 
 
-def grow(old: np.ndarray, new: np.ndarray, scale: float) -> np.ndarray:
-    """A covariance moved towards another in the directions in which that one is larger, and in no other.
+def _grow(old: np.ndarray, new: np.ndarray, scale: float) -> np.ndarray:
+    """A covariance moved towards another one, only in the directions where that one is larger.
 
-    Parameters
-    ----------
-    old, new : (D, D) float64 arrays
-        Covariances.
-    scale : float
-        0: stays the old one, 1: the larger one of both in each direction.
+    With a scale of 0 the old one, with 1 the larger of both in each direction.
     """
     to_unit, ratio, _ = diagonalise(old, new)
     back = np.linalg.inv(to_unit)

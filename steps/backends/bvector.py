@@ -1,4 +1,4 @@
-"""The b-vector back end of RawNet (Jung et al. 2019): a network that is shown two embeddings and says whether one speaker uttered both.
+"""RawNet's b-vector back end: a network decides whether two embeddings are of one speaker.
 
 Layers for embeddings of D dimensions, z-normalised by the training embeddings:
 
@@ -11,12 +11,17 @@ dense, dropout 0.5, LeakyReLU  1024, four times       394,240 and 3 x 1,049,600
 dense                          2: different, same     2,050; 3,545,090 in all
 =============================  =====================  ===========================================
 
-As published: uniform first weights in +-0.05, L2 of 5e-5 on weights (not on offsets), Adam with AMSGrad from 1e-3, divided by
-1 + 1e-4 x step, batches of 60 pairs of each kind, the 60 speakers of the target pairs all different, an evaluation every 1,000 steps.
+As published: uniform first weights in +-0.05, L2 of 5e-5 on weights (not on offsets), Adam with
+AMSGrad from 1e-3, divided by 1 + 1e-4 x step, batches of 60 pairs of each kind, the 60 speakers of
+the target pairs all different, an evaluation every 1,000 steps.
 
-Deviations: (1) The score is the log odds of "same": they order trials as the published probability does, and do not end at 0 and 1.  (2) It is the
-mean over both orders of the two sides, since a - b depends on the order; ``symmetric: false`` gives the published one.  (3) 5,000 steps in place of a
-million.  (4) The best evaluation counts, as published, but its speakers are not trained on.
+Deviations: (1) The score is the log odds of "same": they order trials as the published probability
+does, and do not saturate at 0 and 1.  (2) It is the mean over both orders of the two sides, since
+a - b depends on the order; ``symmetric: false`` gives the published one.  (3) 5,000 steps instead
+of a million.  (4) The weights of the best evaluation are kept, as published, but its speakers are
+not trained on.
+
+Source: Jung et al., RawNet, Interspeech 2019.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,24 +34,28 @@ from steps.backends.speaker_pairs import SpeakerPairs
 
 
 class BVector:
-    """Pairs of embeddings judged by a network that learned from pairs of training embeddings.
+    """A network that judges pairs of embeddings, trained on pairs of training embeddings.
 
     Parameters
     ----------
     hidden_units : tuple of int
         Width of each hidden layer; the published alternative is 512.
-    input_dropout, hidden_dropout : float
-        Parts dropped in training, in [0, 1).
+    input_dropout : float
+        Share of the inputs dropped in training, in [0, 1).
+    hidden_dropout : float
+        Share of the hidden units dropped in training, in [0, 1).
     leaky_slope : float
-        Of LeakyReLU.
+        Slope of LeakyReLU below 0.
     pairs_per_kind : int
-        Target pairs in a batch, each of another speaker, and as many non-target pairs; fewer where there are fewer speakers.
+        Target pairs in a batch, each of another speaker, and as many nontarget pairs; fewer if
+        there are fewer speakers.
     steps : int
         Batches of the training; published: 1,000,000.
     validate_every_steps : int
-        How often it is evaluated.
+        Steps between evaluations.
     validation_share : float
-        Part of the speakers that is held out of the training to evaluate on, in [0, 1); 0: none, and the last weights count.
+        Share of the speakers held out for the evaluations, in [0, 1); 0: none, and the last weights
+        are kept.
     symmetric : bool
         Scores are the mean over both orders of the sides.
     seed : int
@@ -54,7 +63,7 @@ class BVector:
     num_threads : int
         Threads of the computation; fixed, since sums depend on it.
     device : str
-        Where it is trained: ``cpu`` or ``cuda``.
+        Device of the training: ``cpu`` or ``cuda``.
     """
 
     needs_speakers = True
@@ -86,16 +95,18 @@ class BVector:
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(f"{name} is {count}, expected 1 or more")
-        for name, part in {
+        shares = {
             "input_dropout": input_dropout,
             "hidden_dropout": hidden_dropout,
             "validation_share": validation_share,
-        }.items():
-            if not 0 <= part < 1:
-                raise ValueError(f"{name} is {part}, expected a part in [0, 1)")
+        }
+        for name, share in shares.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} is {share}, expected a share in [0, 1)")
         if not hidden_units or min(hidden_units) < 1:
             raise ValueError(
-                f"hidden_units is {list(hidden_units)}, expected the width of one layer or more, each 1 or more"
+                f"hidden_units is {list(hidden_units)}, "
+                "expected the width of one layer or more, each 1 or more"
             )
         if seed < 0:
             raise ValueError(f"seed is {seed}, expected 0 or more")
@@ -110,44 +121,23 @@ class BVector:
         self.device = device
 
     def check(self, dimensions: int, amount: Amount) -> None:
-        """Refuse what `fit` would refuse, as far as that shows in numbers.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
+        """Refuse what `fit` would refuse, as far as `Amount` shows it."""
         del dimensions
         if amount.utterances is not None:
-            rows_of = np.split(np.arange(amount.utterances.sum()), amount.utterances.cumsum()[:-1])
-            SpeakerPairs(rows_of)
+            rows = np.arange(amount.utterances.sum())
+            SpeakerPairs(np.split(rows, amount.utterances.cumsum()[:-1]))
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
     ) -> "BVector":
-        """Learn statistics and weights.
+        """Learn statistics and weights from embeddings (N, D) and their speakers.
 
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            Training embeddings, one per utterance.
-        speakers : sequence of N str
-            Their speakers.
-        adaptation : ignored
-            Every back end is given embeddings of the trials' domain, where there are any.
-
-        Returns
-        -------
-        BVector
-            With ``report_``: of each evaluation the step, the mean loss since the one before, and the EER of held-out speakers (None without any).
-
-        Raises
-        ------
-        ValueError
-            Too few speakers with two utterances, or no such device.
+        ``adaptation`` is ignored.  ``report_`` has the step of each evaluation, the mean loss since
+        the previous one, and the EER of held-out speakers (None without any).  Raises ValueError if
+        too few speakers have two utterances, or if there is no such device.
         """
         del adaptation
-        import torch  # not above: the other back ends are scored without it
+        import torch  # not above: the other back ends score without it
 
         from steps.backends.pair_network import (
             PairNetwork,
@@ -162,129 +152,84 @@ class BVector:
         deviation = embeddings.std(axis=0, dtype=np.float64)
         # a dimension that never changes becomes 0
         self.deviation_ = np.where(deviation > 0, deviation, 1)
-        rows = torch.from_numpy(self.transform(embeddings).astype(np.float32)).to(self.device)
+        normalised = self.transform(embeddings).astype(np.float32)
+        rows = torch.from_numpy(normalised).to(self.device)
         training, held_out = SpeakerPairs.split(speakers, self.validation_share, self.seed)
+        options = PairTraining(
+            self.pairs_per_kind,
+            self.steps,
+            self.validate_every_steps,
+            self.symmetric,
+            self.seed,
+        )
         with (
             torch_threads(self.num_threads),
             torch.random.fork_rng(devices=range(torch.cuda.device_count())),
         ):
             torch.manual_seed(self.seed)
             network = PairNetwork(embeddings.shape[1], *self.network_options).to(self.device)
-            options = PairTraining(
-                self.pairs_per_kind,
-                self.steps,
-                self.validate_every_steps,
-                self.symmetric,
-                self.seed,
-            )
             history = train_pair_network(network, rows, training, held_out, options)
         self.network_, self.report_ = network.cpu(), {"evaluations": history}
         return self
 
     def transform(self, embeddings: np.ndarray, num_utts: np.ndarray | None = None) -> np.ndarray:
-        """z-normalised rows.
-
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            One side of the trials.
-        num_utts : ignored
-            Every back end is told of how many utterances an embedding is the mean.
-
-        Returns
-        -------
-        (N, D) float array
-            What `score` compares; of the type given, computed in float64.
-        """
+        """z-normalised rows, of the type given, computed in float64; ``num_utts`` is ignored."""
         del num_utts
         return ((embeddings - self.mean_) / self.deviation_).astype(embeddings.dtype)
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Log odds that the rows of each pair are of one speaker.
+        """Log odds, (N,) float32, that row i of both transformed sides is of one speaker.
 
-        Parameters
-        ----------
-        enrol, test : (N, D) float arrays
-            Transformed embeddings; row i of one is compared with row i of the other.
-
-        Returns
-        -------
-        (N,) float32 array
-            Higher is more alike; not calibrated: half of the training pairs were target pairs.
+        Not calibrated: half of the training pairs were target pairs.
         """
         import torch
 
         from steps.backends.pair_network import log_odds, torch_threads
 
-        enrol_ND, test_ND = (
-            torch.from_numpy(np.ascontiguousarray(side, np.float32)) for side in (enrol, test)
-        )
+        enrol_ND = torch.from_numpy(np.ascontiguousarray(enrol, np.float32))
+        test_ND = torch.from_numpy(np.ascontiguousarray(test, np.float32))
         with torch_threads(self.num_threads):
             return log_odds(self.network_, enrol_ND, test_ND, self.symmetric)
 
     def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Log odds of every row of one matrix with every row of another.
-
-        Parameters
-        ----------
-        enrol, test : (..., R, D) and (..., S, D) float arrays
-            Transformed; leading axes are pairs of matrices.
-
-        Returns
-        -------
-        (..., R, S) float32 array
-        """
-        others = test.reshape(-1, test.shape[-1])
-        scores = [
-            self.score(
-                np.broadcast_to(enrol[..., row, None, :], test.shape).reshape(others.shape), others
-            )
-            for row in range(enrol.shape[-2])
-        ]
-        return np.stack([of_row.reshape(test.shape[:-1]) for of_row in scores], axis=-2)
+        """Log odds of each row of (..., R, D) with each of (..., S, D): (..., R, S) float32."""
+        test_rows = test.reshape(-1, test.shape[-1])
+        scores = []
+        for row in range(enrol.shape[-2]):
+            enrol_rows = np.broadcast_to(enrol[..., row, None, :], test.shape)
+            row_scores = self.score(enrol_rows.reshape(test_rows.shape), test_rows)
+            scores.append(row_scores.reshape(test.shape[:-1]))
+        return np.stack(scores, axis=-2)
 
     def parts(self) -> dict[str, np.ndarray]:
-        """What was learned: statistics, and each dense layer as an affine map, (out, in + 1), whose last column is added."""
-        layers = {
-            f"dense{number}.mat": np.column_stack(
-                [layer.weight.detach().numpy(), layer.bias.detach().numpy()]
-            )
-            for number, layer in enumerate(self.network_.layers)
-        }
-        return {"mean.vec": self.mean_, "deviation.vec": self.deviation_, **layers}
+        """Statistics, and each dense layer as an affine map (out, in + 1) with the bias last."""
+        parts = {"mean.vec": self.mean_, "deviation.vec": self.deviation_}
+        for number, layer in enumerate(self.network_.layers):
+            weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+            parts[f"dense{number}.mat"] = np.column_stack([weight, bias])
+        return parts
 
     def from_parts(self, parts: Mapping[str, np.ndarray]) -> "BVector":
-        """Take over what another one learned.
-
-        Parameters
-        ----------
-        parts : mapping of str to array
-            From `parts`.
-
-        Raises
-        ------
-        ValueError
-            One is missing, or has another size than the options say.
-        """
+        """Take over `parts`; raises ValueError if one is missing or does not fit the options."""
         import torch
 
         from steps.backends.pair_network import PairNetwork
 
-        names = [
-            "mean.vec",
-            "deviation.vec",
-            *(f"dense{number}.mat" for number in range(len(self.network_options[0]) + 1)),
-        ]
-        if missing := [name for name in names if name not in parts]:
-            raise ValueError(f"no {missing[0]}")
-        self.mean_, self.deviation_ = (np.asarray(parts[name], np.float64) for name in names[:2])
+        hidden_units = self.network_options[0]
+        layers = [f"dense{number}.mat" for number in range(len(hidden_units) + 1)]
+        for name in ["mean.vec", "deviation.vec", *layers]:
+            if name not in parts:
+                raise ValueError(f"no {name}")
+        self.mean_ = np.asarray(parts["mean.vec"], np.float64)
+        self.deviation_ = np.asarray(parts["deviation.vec"], np.float64)
         self.network_ = PairNetwork(len(self.mean_), *self.network_options)
-        for name, layer in zip(names[2:], self.network_.layers, strict=True):
+        for name, layer in zip(layers, self.network_.layers, strict=True):
             matrix = torch.from_numpy(np.array(parts[name], np.float32))
             expected = (layer.out_features, layer.in_features + 1)
             if matrix.shape != expected:
                 raise ValueError(
-                    f"{name} is {matrix.shape[0]} x {matrix.shape[-1]}, expected {expected[0]} x {expected[1]}"
+                    f"{name} is {matrix.shape[0]} x {matrix.shape[-1]}, "
+                    f"expected {expected[0]} x {expected[1]}"
                 )
             with torch.no_grad():
                 layer.weight.copy_(matrix[:, :-1])

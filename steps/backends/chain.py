@@ -1,4 +1,4 @@
-"""Links one after the other, and what they learned as Kaldi's files: mean.vec, transform.mat, and between them length normalisation."""
+"""Links one after the other, and what they learned as Kaldi's files: mean.vec, transform.mat."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,15 +9,11 @@ from steps.backends.matrices import affine
 
 
 class Chain:
-    """Links in a row.
+    """Links in the order in which they act.
 
-    Neighbours that are affine maps are multiplied into one, so that a chain that Kaldi's recipes have is stored as theirs: mean.vec (a mean that
-    comes first), transform.mat, then length normalisation.  A second transform, behind a length normalisation, is transform2.mat.
-
-    Parameters
-    ----------
-    links : sequence of Link
-        In the order in which they act.
+    Neighbouring affine maps are multiplied into one, so that the chains of Kaldi's recipes are
+    stored as Kaldi does: mean.vec (a mean that comes first), transform.mat, then length
+    normalisation.  A second transform, after a length normalisation, is transform2.mat.
     """
 
     def __init__(self, links: Sequence[Link]):
@@ -25,11 +21,12 @@ class Chain:
         self.needs_speakers = any(link.needs_speakers for link in links)
         self.needs_adaptation = any(link.needs_adaptation for link in links)
         self.takes = {link.takes for link in links if link.takes}
+        # name of each stored part, "" for a length normalisation, and its links
         self.stages: list[tuple[str, list[Link]]] = []
-        names = iter(
-            ["transform.mat", *(f"transform{number}.mat" for number in range(2, len(links) + 1))]
-        )
-        for link in filter(lambda link: link.acts_on_trials, links):
+        num_matrices = 0
+        for link in self.links:
+            if not link.acts_on_trials:
+                continue
             if isinstance(link, LengthNorm):
                 self.stages.append(("", [link]))
             elif isinstance(link, Mean) and not self.stages:
@@ -37,57 +34,43 @@ class Chain:
             elif self.stages and self.stages[-1][0].endswith(".mat"):
                 self.stages[-1][1].append(link)
             else:
-                self.stages.append((next(names), [link]))
+                num_matrices += 1
+                name = "transform.mat"
+                if num_matrices > 1:
+                    name = f"transform{num_matrices}.mat"
+                self.stages.append((name, [link]))
 
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Fit each link on what the links before leave.
+        """Fit each link on the output of the links before it, with arguments as of `Link.fit`.
 
-        Parameters
-        ----------
-        rows : (N, D) float array
-            Training embeddings.
-        speakers : sequence of N str, optional
-            Their speakers.
-        adaptation : (A, D) float array, optional
-            Embeddings of the domain of the trials.
-
-        Returns
-        -------
-        rows, adaptation : float arrays
-            What a back end behind the chain learns from.
+        Gives the chain's output for the rows and the adaptation.
         """
         for link in self.links:
             link.fit(rows, speakers, adaptation)
             rows = link.transform_training(rows)
-            adaptation = None if adaptation is None else link.transform(adaptation)
-        self.parts_ = {
-            name: _mean_of(links[0]) if name == "mean.vec" else product(links)
-            for name, links in self.stages
-            if name
-        }
+            if adaptation is not None:
+                adaptation = link.transform(adaptation)
+        self.parts_: dict[str, np.ndarray] = {}
+        for name, links in self.stages:
+            if name == "mean.vec":
+                assert isinstance(links[0], Mean)
+                self.parts_[name] = links[0].mean_
+            elif name:
+                self.parts_[name] = _product(links)
         return rows, adaptation
 
     def check(self, dimensions: int, amount: Amount) -> int:
-        """Dimensions that the chain leaves, each link checked on what the links before leave.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
+        """Dimensions of the chain's output; each link is checked for those of its input."""
         for link in self.links:
             dimensions = link.check(dimensions, amount)
         return dimensions
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
-        """Take some embeddings through the chain.
+        """Embeddings (B, D) float64, which may be changed, taken through the chain.
 
-        Parameters
-        ----------
-        block : (B, D) float64 array
-            Embeddings; may be changed.  Those that have no length where it is normalised become NaN.
+        A vector of length 0 becomes NaN where lengths are normalised.
         """
         for name, links in self.stages:
             if name == "mean.vec":
@@ -99,17 +82,9 @@ class Chain:
         return block
 
     def from_parts(self, parts: Mapping[str, np.ndarray]) -> "Chain":
-        """Take over what another chain of the same links learned.
+        """Take over Kaldi's files by name; others are ignored.
 
-        Parameters
-        ----------
-        parts : mapping of str to array
-            Kaldi's files by name; others are left aside.
-
-        Raises
-        ------
-        ValueError
-            One is missing, is not finite, or does not fit what comes before it.
+        Raises ValueError if one is missing, is not finite, or does not fit the one before it.
         """
         self.parts_, dimensions = {}, 0
         for name, _ in self.stages:
@@ -122,48 +97,30 @@ class Chain:
                 raise ValueError(f"{name} has values that are not finite")
             if dimensions and part.shape[1] not in (dimensions, dimensions + 1):
                 raise ValueError(
-                    f"{name} takes vectors of {part.shape[1]} dimensions, what comes before it leaves {dimensions}"
+                    f"{name} takes vectors of {part.shape[1]} dimensions, "
+                    f"what comes before it leaves {dimensions}"
                 )
             dimensions = len(part)
         return self
 
-    def leaves(self) -> int:
-        """Dimensions that the last stored part leaves; 0 where nothing is stored."""
-        return len(list(self.parts_.values())[-1]) if self.parts_ else 0
+    def output_dimensions(self) -> int:
+        """Dimensions of the output of the last stored part; 0 if nothing is stored."""
+        dimensions = 0
+        for part in self.parts_.values():
+            dimensions = len(part)
+        return dimensions
 
 
-def _mean_of(link: Link) -> np.ndarray:
-    assert isinstance(link, Mean)  # the one kind that mean.vec is written of
-    return link.mean_
-
-
-def product(links: Sequence[Link]) -> np.ndarray:
-    """Affine maps one after the other as one matrix with an offset column.
-
-    Parameters
-    ----------
-    links : sequence of Link
-        Fitted ones.
-    """
-    total = homogeneous(links[0].matrix_)
+def _product(links: Sequence[Link]) -> np.ndarray:
+    """Affine maps of fitted links, one after the other, as one (R, C + 1)."""
+    total = _homogeneous(links[0].matrix_)
     for link in links[1:]:
-        total = homogeneous(link.matrix_) @ total
+        total = _homogeneous(link.matrix_) @ total
     return total[:-1]
 
 
-def homogeneous(matrix: np.ndarray) -> np.ndarray:
-    """An affine map as a linear one of vectors with a 1 at their end.
-
-    Parameters
-    ----------
-    matrix : (R, C + 1) float array
-        The last column is added.
-
-    Returns
-    -------
-    (R + 1, C + 1) float array
-        With a last row that keeps the 1.
-    """
+def _homogeneous(matrix: np.ndarray) -> np.ndarray:
+    """An affine map (R, C + 1) as a linear one (R + 1, C + 1) of vectors with a 1 at their end."""
     last = np.zeros(matrix.shape[1])
     last[-1] = 1.0
     return np.vstack([matrix, last])

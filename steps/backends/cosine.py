@@ -1,4 +1,4 @@
-"""Cosine of two embeddings, after their mean over the training set is taken away and whatever links say."""
+"""Cosine of two embeddings, by default after subtracting the training mean and after links."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,26 +15,23 @@ class Cosine:
     Parameters
     ----------
     subtract_mean : bool
-        Take the mean of the training embeddings away first.
+        Subtract the mean of the training embeddings first.
     links : sequence of Link
-        What is done then, such as LDA.
+        Maps that follow, such as LDA.
     """
 
     def __init__(self, subtract_mean: bool = True, links: Sequence[Link] = ()):
-        self.chain = Chain([*([Mean()] if subtract_mean else []), *links])
+        links = list(links)
+        if subtract_mean:
+            links = [Mean(), *links]
+        self.chain = Chain(links)
         self.needs_speakers = self.chain.needs_speakers
         self.needs_adaptation = self.chain.needs_adaptation
         self.takes = self.chain.takes
         self.report_: dict = {}
 
     def check(self, dimensions: int, amount: Amount) -> None:
-        """Refuse what `fit` would refuse, as far as that shows in numbers.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
+        """Refuse what `fit` would refuse, as far as `Amount` shows it."""
         self.chain.check(dimensions, amount)
 
     def fit(
@@ -43,79 +40,40 @@ class Cosine:
         speakers: Sequence[str] | None = None,
         adaptation: np.ndarray | None = None,
     ) -> "Cosine":
-        """Learn the mean and the links.
+        """Learn the mean and the links from embeddings (N, D).
 
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            Training embeddings, one per utterance.
-        speakers : sequence of N str, optional
-            Their speakers; needed where a link needs them.
-        adaptation : (A, D) float array, optional
-            Embeddings of the domain of the trials, where a link needs them.
+        Their speakers, and embeddings (A, D) of the trials' domain, are for links that need them.
         """
         self.chain.fit(embeddings, speakers, adaptation)
         return self
 
     def transform(self, embeddings: np.ndarray, num_utts: np.ndarray | None = None) -> np.ndarray:
-        """Rows of unit length; a row that has no length after centring becomes NaN.
+        """Rows (N, R) of unit length, of the type given, computed in float64.
 
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            One side of the trials.
-        num_utts : ignored
-            Every back end is told of how many utterances an embedding is the mean.
-
-        Returns
-        -------
-        (N, R) float array
-            What `score` compares; of the type given, computed in float64.
+        A row of length 0 after centring becomes NaN.  ``num_utts`` is ignored.
         """
         del num_utts
-        return in_blocks(embeddings, lambda block: to_length(self.chain.map_block(block), 1.0))
+        return in_blocks(embeddings, self._map_block)
+
+    def _map_block(self, block):
+        return to_length(self.chain.map_block(block), 1.0)
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Cosine of each pair of rows.
-
-        Parameters
-        ----------
-        enrol, test : (N, R) float arrays
-            Transformed embeddings; row i of one is compared with row i of the other.
-
-        Returns
-        -------
-        (N,) float array
-            In [-1, 1]; higher is more alike.
-        """
+        """Cosine of row i of both transformed sides, (N,)."""
         return np.vecdot(enrol, test)
 
     def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Cosine of every row of one matrix with every row of another: cohorts, and utterances with a row for each of their pieces.
+        """Cosine of each row of (..., R, D) with each row of (..., S, D): (..., R, S).
 
-        Parameters
-        ----------
-        enrol, test : (..., R, D) and (..., S, D) float arrays
-            Transformed; leading axes are pairs of matrices.
-
-        Returns
-        -------
-        (..., R, S) float array
-            In [-1, 1].
+        For cohorts, and for utterances with a row for each crop.
         """
         return enrol @ test.swapaxes(-1, -2)
 
     def parts(self) -> dict[str, np.ndarray]:
-        """What was learned, by the name of Kaldi's file for it."""
+        """What was learned, by the names of Kaldi's files."""
         return dict(self.chain.parts_)
 
     def from_parts(self, parts: Mapping[str, np.ndarray]) -> "Cosine":
-        """Take over what another one learned.
-
-        Parameters
-        ----------
-        parts : mapping of str to array
-            From `parts`.
-        """
+        """Take over `parts`."""
         self.chain.from_parts(parts)
         return self

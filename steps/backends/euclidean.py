@@ -1,6 +1,7 @@
-"""Minus the Euclidean distance of two embeddings of unit length: what RawNet3, MR-RawNet and others publish, above all for means over pairs of crops.
+"""Minus the Euclidean distance of two embeddings of unit length.
 
-Of two vectors it orders trials as their cosine does; a mean of distances over several pairs does not.
+RawNet3, MR-RawNet and others publish it, most often as a mean over pairs of crops.  For two vectors
+it orders trials as their cosine does; a mean of distances over several pairs does not.
 """
 
 import numpy as np
@@ -14,41 +15,23 @@ class Euclidean(Cosine):
     Parameters
     ----------
     subtract_mean : bool
-        Take the mean of the training embeddings away first; the published systems do not.
+        Subtract the mean of the training embeddings first; the published systems do not.
     """
 
     def __init__(self, subtract_mean: bool = False):
         super().__init__(subtract_mean)
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Minus the distance of each pair of rows.
-
-        Parameters
-        ----------
-        enrol, test : (N, D) float arrays
-            Transformed embeddings; row i of one is compared with row i of the other.
-
-        Returns
-        -------
-        (N,) float array
-            In [-2, 0]; higher is more alike.
-        """
+        """Minus the distance of row i of both transformed sides, (N,) in [-2, 0]."""
         difference = enrol - test
         return -np.sqrt(np.vecdot(difference, difference))
 
     def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Minus the distances of all rows of one matrix from all rows of the other, for each pair of matrices.
+        """Minus the distance of each row of (..., R, D) from each of (..., S, D): (..., R, S).
 
-        Parameters
-        ----------
-        enrol, test : (..., R, D) and (..., S, D) float arrays
-            Transformed; leading axes are pairs of matrices.
-
-        Returns
-        -------
-        (..., R, S) float64 array
-            From products, in float64: rows that are close lose nothing.
+        From products, in float64, so that rows that are close lose no precision.
         """
         enrol, test = enrol.astype(np.float64), test.astype(np.float64)
         squares = np.vecdot(enrol, enrol)[..., :, None] + np.vecdot(test, test)[..., None, :]
-        return -np.sqrt(np.maximum(squares - 2 * super().score_matrices(enrol, test), 0))
+        squared_distances = squares - 2 * super().score_matrices(enrol, test)
+        return -np.sqrt(np.maximum(squared_distances, 0))

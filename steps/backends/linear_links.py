@@ -1,4 +1,4 @@
-"""Links that are linear maps: scales, LDA, whitening, WCCN, and CORAL, which changes training vectors only."""
+"""Links that are linear maps: scales, LDA, whitening, WCCN; CORAL, for training vectors only."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ import numpy as np
 from steps.backends.links import Amount, Link
 from steps.backends.matrices import (
     check_adaptation,
-    covariance_of,
     eigen_descending,
     largest_signs,
+    mean_and_covariance,
     raise_eigenvalues,
     symmetric_power,
     whitening_rows,
@@ -17,11 +17,11 @@ from steps.backends.matrices import (
 from steps.backends.speaker_statistics import speaker_statistics
 
 SMALL_LDA = 60  # of conf/backends/lda60_plda.yaml
-ROUNDING = 1e-6  # a deviation below so much of the largest value is none: vectors are float32
+ROUNDING = 1e-6  # a deviation below this share of the largest value is 0: vectors are float32
 
 
 class Scale(Link):
-    """Measure each dimension in deviations of the training vectors; their mean stays where it is.
+    """Divide each dimension by the training vectors' deviation, without centring.
 
     A dimension that is the same in all training vectors has no scale: it becomes 0.
     """
@@ -31,13 +31,7 @@ class Scale(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Scale":
-        """Learn ``matrix_``, a diagonal one.
-
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-        """
+        """Learn ``matrix_``, a diagonal one."""
         deviation = rows.std(axis=0, dtype=np.float64)
         varies = deviation > ROUNDING * np.abs(rows).max(axis=0)
         scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
@@ -46,16 +40,17 @@ class Scale(Link):
 
 
 class Lda(Link):
-    """Directions in which speakers differ most for what their utterances differ, as Kaldi's ivector-compute-lda finds them.
+    """Directions in which speakers differ most, relative to their utterances: ivector-compute-lda.
 
     Parameters
     ----------
     dim : int
-        Dimensions that stay.
+        Dimensions of the output.
     total_covariance_factor : float
-        In [0, 1]: weight of the total covariance in what is made unit; the rest is that within speakers.
+        In [0, 1]: weight of the total covariance in the covariance that is made unit; the rest is
+        that within speakers.
     covariance_floor : float
-        Smallest eigenvalue of it, as a part of the largest.
+        Smallest eigenvalue of that covariance, as a share of the largest.
     """
 
     needs_speakers = True
@@ -66,7 +61,8 @@ class Lda(Link):
     ):
         if dim < 1 or not 0 <= total_covariance_factor <= 1 or not 0 < covariance_floor < 1:
             raise ValueError(
-                f"found dim {dim}, total_covariance_factor {total_covariance_factor}, covariance_floor {covariance_floor}; "
+                f"found dim {dim}, total_covariance_factor {total_covariance_factor}, "
+                f"covariance_floor {covariance_floor}; "
                 "expected dim from 1, a factor in [0, 1], a floor above 0 and below 1"
             )
         self.dim = dim
@@ -74,13 +70,7 @@ class Lda(Link):
         self.covariance_floor = covariance_floor
 
     def check(self, dimensions: int, amount: Amount) -> int:
-        """Dimensions that stay.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
+        """Dimensions of the output."""
         if self.dim > dimensions:
             raise ValueError(_too_many_dimensions(self.dim, dimensions))
         super().check(dimensions, amount)
@@ -89,31 +79,21 @@ class Lda(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Lda":
-        """Learn ``matrix_``, (dim, D + 1): the last column takes the mean away.
+        """Learn ``matrix_``, (dim, D + 1): its last column subtracts the mean.
 
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-
-        Raises
-        ------
-        ValueError
-            More dimensions are to stay than there are, or as `speaker_statistics`.
+        Raises ValueError for more output dimensions than input, and as `speaker_statistics`.
         """
         self.check(rows.shape[1], Amount())
-        assert speakers is not None  # given where they are needed
+        assert speakers is not None
         statistics = speaker_statistics(rows, speakers)
         within, between = statistics.within_covariance(), statistics.between_covariance()
-        whitening, _ = whitening_rows(
-            within + self.total_covariance_factor * between, self.covariance_floor
-        )
+        to_unit = within + self.total_covariance_factor * between
+        whitening, _ = whitening_rows(to_unit, self.covariance_floor)
         _, rotation = eigen_descending(whitening @ between @ whitening.T)
         linear = rotation[:, : self.dim].T @ whitening
         linear *= largest_signs(linear.T)[:, None]
-        self.matrix_ = np.column_stack(
-            [linear, -linear @ (statistics.counts @ statistics.means / len(rows))]
-        )
+        mean = statistics.counts @ statistics.means / len(rows)
+        self.matrix_ = np.column_stack([linear, -linear @ mean])
         return self
 
 
@@ -123,7 +103,7 @@ class Whiten(Link):
     Parameters
     ----------
     dim : int or None
-        Principal axes that stay; None: all.
+        Principal axes that are kept; None: all.
     """
 
     takes = "mean"
@@ -134,40 +114,31 @@ class Whiten(Link):
         self.dim = dim
 
     def check(self, dimensions: int, amount: Amount) -> int:
-        """Axes that stay.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
+        """Axes that are kept."""
+        if self.dim is None:
+            return dimensions
         most = dimensions
         if amount.utterances is not None:
             most = min(most, int(amount.utterances.sum()) - 1)
-        if self.dim is not None and self.dim > most:
+        if self.dim > most:
             raise ValueError(_too_many_axes(self.dim, most))
-        return self.dim or dimensions
+        return self.dim
 
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Whiten":
-        """Learn ``matrix_``, which takes the mean away too.
+        """Learn ``matrix_``, which also subtracts the mean.
 
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-
-        Raises
-        ------
-        ValueError
-            More dimensions are to stay than the vectors vary in.
+        Raises ValueError if more dimensions are to be kept than the vectors vary in.
         """
-        mean, covariance = covariance_of(rows)
-        num_axes = len(mean) - raise_eigenvalues(eigen_descending(covariance)[0])[1]
+        mean, covariance = mean_and_covariance(rows)
+        values, _ = eigen_descending(covariance)
+        _, num_raised = raise_eigenvalues(values)
+        num_axes = len(mean) - num_raised
         if self.dim is not None and self.dim > num_axes:
             raise ValueError(_too_many_axes(self.dim, num_axes))
-        linear = whitening_rows(covariance)[0][: self.dim]
+        whitening, _ = whitening_rows(covariance)
+        linear = whitening[: self.dim]
         self.matrix_ = np.column_stack([linear, -linear @ mean])
         return self
 
@@ -180,16 +151,19 @@ def _too_many_axes(dim: int, most: int) -> str:
 
 
 class Wccn(Link):
-    """Within-class covariance normalisation: make the covariance within speakers unit, without a turn.
+    """Within-class covariance normalisation: make the covariance within speakers unit.
+
+    By a symmetric matrix, which does not rotate.
 
     Parameters
     ----------
     shrinkage : float
-        In [0, 1]: how far that covariance is drawn towards a ball.
+        In [0, 1]: how far that covariance is shrunk towards a multiple of the unit matrix.
 
     References
     ----------
-    Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker recognition", Interspeech 2006.
+    Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for SVM-based speaker
+    recognition", Interspeech 2006.
     """
 
     needs_speakers = True
@@ -202,14 +176,8 @@ class Wccn(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Wccn":
-        """Learn ``matrix_``, the inverse root of the covariance.
-
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-        """
-        assert speakers is not None  # given where they are needed
+        """Learn ``matrix_``, the inverse square root of the covariance."""
+        assert speakers is not None
         statistics = speaker_statistics(rows, speakers).shrunk(self.shrinkage)
         linear = symmetric_power(statistics.within_covariance(), -0.5)
         self.matrix_ = np.column_stack([linear, np.zeros(len(linear))])
@@ -217,7 +185,9 @@ class Wccn(Link):
 
 
 class Coral(Link):
-    """Correlation alignment: give the training vectors mean and covariance of the adaptation vectors; trials stay as they are.
+    """Correlation alignment: give the training vectors the adaptation vectors' mean and covariance.
+
+    Trials stay as they are.
 
     Parameters
     ----------
@@ -226,7 +196,8 @@ class Coral(Link):
 
     References
     ----------
-    Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016 (with ridge 1).
+    Sun, Feng and Saenko, "Return of frustratingly easy domain adaptation", AAAI 2016 (with
+    ridge 1).
     """
 
     needs_adaptation = True
@@ -240,44 +211,26 @@ class Coral(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Coral":
-        """Learn ``matrix_``, for training vectors.
-
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-        """
-        assert adaptation is not None  # given where it is needed
+        """Learn ``matrix_``, for training vectors."""
+        assert adaptation is not None
         check_adaptation(adaptation)
-        (mean, source), (wanted, target) = covariance_of(rows), covariance_of(adaptation)
-        ridge = self.ridge * np.eye(len(mean))
+        source_mean, source = mean_and_covariance(rows)
+        target_mean, target = mean_and_covariance(adaptation)
+        ridge = self.ridge * np.eye(len(source_mean))
         linear = symmetric_power(target + ridge, 0.5) @ symmetric_power(source + ridge, -0.5)
-        self.matrix_ = np.column_stack([linear, wanted - linear @ mean])
+        self.matrix_ = np.column_stack([linear, target_mean - linear @ source_mean])
         return self
 
     def transform(self, rows: np.ndarray) -> np.ndarray:
-        """The rows themselves.
-
-        Parameters
-        ----------
-        rows : (N, D) float array
-            Vectors.
-        """
+        """The rows themselves."""
         return rows
 
     def transform_training(self, rows: np.ndarray) -> np.ndarray:
-        """Rows of the wanted mean and covariance.
-
-        Parameters
-        ----------
-        rows : (N, D) float array
-            The rows that `fit` was given.
-        """
+        """Rows with the adaptation vectors' mean and covariance."""
         return super().transform(rows)
 
 
 def _too_many_dimensions(dim: int, most: int) -> str:
-    """What is wrong with an LDA to more dimensions than there are."""
     smaller = ""
     if most >= SMALL_LDA:
         smaller = f", or take conf/backends/lda{SMALL_LDA}_plda.yaml"

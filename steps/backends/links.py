@@ -1,8 +1,9 @@
-"""Links of a chain: what is done to embeddings before they are compared.
+"""Links of a chain: maps of embeddings before they are compared.
 
-A link learns by ``fit(rows, speakers, adaptation)``.  ``transform`` is for every side of every trial, ``transform_training`` for what later links and
-the back end learn from.  What a link learned is ``matrix_``, (R, C + 1), whose last column is added: an affine map, as in Kaldi's transform.mat.
-Those that are more than a mean or a length are in linear_links.py.
+A link learns by ``fit(rows, speakers, adaptation)``.  ``transform`` is for both sides of trials,
+``transform_training`` for what later links and the back end learn from.  What a link learned is
+``matrix_``, (R, C + 1), an affine map as in Kaldi's transform.mat: its last column is added.
+linear_links.py has the links that are linear maps.
 """
 
 from abc import ABC, abstractmethod
@@ -24,60 +25,33 @@ from steps.backends.speaker_statistics import refuse_too_few
 
 @dataclass(frozen=True)
 class Amount:
-    """How much there is to learn from, as far as it is known before it is there.
+    """How many vectors a training will have, if known: to refuse it before they are computed."""
 
-    Attributes
-    ----------
-    utterances : (K,) int array or None
-        Of each speaker.
-    adaptation : int or None
-        Vectors of the domain of the trials.
-    """
-
-    utterances: np.ndarray | None = None
-    adaptation: int | None = None
+    utterances: np.ndarray | None = None  # (K,) int, of each speaker
+    adaptation: int | None = None  # vectors of the trials' domain
 
 
 class Link(ABC):
-    """What all links share: an affine map, unless a subclass says otherwise."""
+    """What all links share: an affine map, unless a subclass overrides it."""
 
     needs_speakers = False
     needs_adaptation = False
     acts_on_trials = True
-    takes = ""  # ``mean``: of the training vectors, away; ``deviation``: theirs, as the unit
+    takes = ""  # ``mean``: subtracts the training vectors' mean; ``deviation``: divides by theirs
     matrix_: np.ndarray
 
     @abstractmethod
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Link":
-        """Learn ``matrix_``.
+        """Learn ``matrix_`` from training vectors (N, D), the output of the links before.
 
-        Parameters
-        ----------
-        rows : (N, D) float array
-            Training vectors, as the links before leave them.
-        speakers : sequence of N str, optional
-            Their speakers; given where ``needs_speakers``.
-        adaptation : (A, D) float array, optional
-            Vectors of the domain of the trials, without labels; given where ``needs_adaptation``.
+        ``speakers`` are given if ``needs_speakers``; ``adaptation``, (A, D) vectors of the trials'
+        domain without labels, if ``needs_adaptation``.
         """
 
     def check(self, dimensions: int, amount: Amount) -> int:
-        """Dimensions that it leaves; refuses what `fit` would refuse, as far as that shows in numbers.
-
-        Parameters
-        ----------
-        dimensions : int
-            Of the vectors.
-        amount : Amount
-            How many there are.
-
-        Raises
-        ------
-        ValueError
-            Nothing can be learned from them.
-        """
+        """Dimensions of the output; raises ValueError where `fit` would, if `Amount` shows it."""
         if self.needs_speakers and amount.utterances is not None:
             refuse_too_few(amount.utterances, dimensions)
         if self.needs_adaptation and amount.adaptation is not None:
@@ -85,59 +59,30 @@ class Link(ABC):
         return dimensions
 
     def least_to_adapt_to(self, dimensions: int) -> int:
-        """Vectors of the trials' domain that it needs, where it needs any.
-
-        Parameters
-        ----------
-        dimensions : int
-            Of the vectors.
-        """
+        """Fewest vectors of the trials' domain, if the link needs any."""
         return dimensions
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
-        """What the link does to some rows.
-
-        Parameters
-        ----------
-        block : (B, D) float64 array
-            Vectors; may be changed.
-        """
+        """The map of vectors (B, D) float64, which may be changed."""
         return affine(block, self.matrix_)
 
     def transform(self, rows: np.ndarray) -> np.ndarray:
-        """What the link does to one side of the trials.
-
-        Parameters
-        ----------
-        rows : (N, D) float array
-            Vectors.
-
-        Returns
-        -------
-        (N, R) float array
-            Of the type given, computed in float64.
-        """
+        """The map of one side of the trials: (N, D) to (N, R), in the type given."""
         return in_blocks(rows, self.map_block)
 
     def transform_training(self, rows: np.ndarray) -> np.ndarray:
-        """What the link does to the vectors that it learned from.
-
-        Parameters
-        ----------
-        rows : (N, D) float array
-            The rows that `fit` was given.
-        """
+        """The map of the vectors that the link learned from."""
         return self.transform(rows)
 
 
 class Mean(Link):
-    """Take the mean away, as Kaldi's ivector-mean and ivector-subtract-global-mean do.
+    """Subtract the mean, as Kaldi's ivector-mean and ivector-subtract-global-mean do.
 
     Parameters
     ----------
     of : str
-        ``train``: the training vectors' mean everywhere.  ``adaptation``: trials are centred by the mean of the adaptation vectors, training vectors
-        by their own, as in Kaldi's recipe for SRE16.
+        ``train``: the training vectors' mean.  ``adaptation``: the mean of the adaptation vectors
+        for trials, and the training vectors' own for them, as in Kaldi's recipe for SRE16.
     """
 
     takes = "mean"
@@ -148,51 +93,30 @@ class Mean(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "Mean":
-        """Learn ``mean_``.
-
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-        """
+        """Learn ``mean_`` and ``matrix_``."""
         self.training_mean_ = rows.mean(axis=0, dtype=np.float64)
         self.mean_ = self.training_mean_
         if self.needs_adaptation:
-            assert adaptation is not None  # given where it is needed
+            assert adaptation is not None
             self.mean_ = adaptation.mean(axis=0, dtype=np.float64)
         self.matrix_ = np.column_stack([np.eye(len(self.mean_)), -self.mean_])
         return self
 
     def least_to_adapt_to(self, dimensions: int) -> int:
-        """One has a mean.
-
-        Parameters
-        ----------
-        dimensions : int
-            Of the vectors.
-        """
+        """One vector has a mean."""
         del dimensions
         return 1
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
-        """Centred rows.
-
-        Parameters
-        ----------
-        block : (B, D) float64 array
-            Vectors.
-        """
+        """Centred rows."""
         return np.subtract(block, self.mean_, out=block)
 
     def transform_training(self, rows: np.ndarray) -> np.ndarray:
-        """Rows centred by their own mean.
+        """Rows centred by their own mean."""
+        return in_blocks(rows, self._map_training_block)
 
-        Parameters
-        ----------
-        rows : (N, D) float array
-            The rows that `fit` was given.
-        """
-        return in_blocks(rows, lambda block: np.subtract(block, self.training_mean_, out=block))
+    def _map_training_block(self, block):
+        return np.subtract(block, self.training_mean_, out=block)
 
 
 class LengthNorm(Link):
@@ -201,7 +125,7 @@ class LengthNorm(Link):
     Parameters
     ----------
     scaleup : bool
-        To the root of the number of dimensions, which is what a whitened vector has; otherwise to 1.
+        True: the square root of the number of dimensions, as whitened vectors have; False: 1.
     """
 
     def __init__(self, scaleup: bool = True):
@@ -210,38 +134,18 @@ class LengthNorm(Link):
     def fit(
         self, rows: np.ndarray, speakers: Sequence[str] | None, adaptation: np.ndarray | None
     ) -> "LengthNorm":
-        """Nothing to learn.
-
-        Parameters
-        ----------
-        rows, speakers, adaptation : arrays and names
-            As of `Link.fit`.
-        """
+        """Nothing to learn."""
         return self
 
     def map_block(self, block: np.ndarray) -> np.ndarray:
-        """Rows of one length; one that has none becomes NaN.
-
-        Parameters
-        ----------
-        block : (B, D) float64 array
-            Vectors.
-        """
-        return to_length(block, np.sqrt(block.shape[1]) if self.scaleup else 1.0)
+        """Rows of one length; a row of length 0 becomes NaN."""
+        length = 1.0
+        if self.scaleup:
+            length = np.sqrt(block.shape[1])
+        return to_length(block, length)
 
     def transform_training(self, rows: np.ndarray) -> np.ndarray:
-        """As `transform`, but a row without a length is refused.
-
-        Parameters
-        ----------
-        rows : (N, D) float array
-            Vectors.
-
-        Raises
-        ------
-        BadVector
-            A row is zero.
-        """
+        """As `transform`; raises BadVector for a row of length 0."""
         scaled = self.transform(rows)
         bad = np.flatnonzero(np.isnan(scaled[:, 0]))
         if len(bad):

@@ -20,19 +20,7 @@ VALIDATION_PAIRS = 2000  # of each kind
 
 
 class PairNetwork(nn.Module):
-    """Two embeddings to the log odds that they are of one speaker.
-
-    Parameters
-    ----------
-    dimensions : int
-        D.
-    hidden_units : sequence of int
-        Width of each hidden layer.
-    input_dropout, hidden_dropout : float
-        Parts that are dropped in training.
-    leaky_slope : float
-        Of LeakyReLU.
-    """
+    """Two embeddings to the outputs for "different" and "same"; options as of BVector."""
 
     def __init__(
         self,
@@ -57,17 +45,10 @@ class PairNetwork(nn.Module):
         return [layer for layer in self.dense if isinstance(layer, nn.Linear)]
 
     def forward(self, enrol_BD: torch.Tensor, test_BD: torch.Tensor) -> torch.Tensor:
-        """Outputs (B, 2) before the softmax: different speakers, the same speaker.
-
-        Parameters
-        ----------
-        enrol_BD, test_BD : (B, D) float tensors
-            z-normalised embeddings.
-        """
+        """Outputs (B, 2) before the softmax: different speakers, the same speaker."""
         enrol_BD, test_BD = self.input_dropout(enrol_BD), self.input_dropout(test_BD)
-        x = self.dense[0](
-            torch.cat([enrol_BD + test_BD, enrol_BD - test_BD, enrol_BD * test_BD], dim=1)
-        )
+        inputs = [enrol_BD + test_BD, enrol_BD - test_BD, enrol_BD * test_BD]
+        x = self.dense[0](torch.cat(inputs, dim=1))
         for layer in self.dense[1:]:
             x = layer(self.between(x))
         return x
@@ -75,13 +56,7 @@ class PairNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class PairTraining:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    pairs_per_kind, steps, validate_every_steps, symmetric, seed
-        As of `steps.backends.bvector.BVector`.
-    """
+    """How a network is trained; as of `steps.backends.bvector.BVector`."""
 
     pairs_per_kind: int
     steps: int
@@ -97,32 +72,12 @@ def train_pair_network(
     held_out: SpeakerPairs | None,
     options: PairTraining,
 ) -> list[dict]:
-    """Train a network; it ends with the weights of its best evaluation.
+    """Train a network on z-normalised rows; it ends with the weights of its best evaluation.
 
-    Parameters
-    ----------
-    network : PairNetwork
-        With its first weights, where it is to be trained.
-    rows_ND : (N, D) float tensor
-        z-normalised embeddings.
-    training, held_out : SpeakerPairs, SpeakerPairs or None
-        Pairs to learn from and to evaluate on; None: the last weights count.
-    options : PairTraining
-        How.
-
-    Returns
-    -------
-    list of dict
-        Of each evaluation ``step``, mean ``loss`` since the one before, and ``validation_eer_percent``, None without held-out speakers.
+    Gives for each evaluation ``step``, the mean ``loss`` since the previous one, and
+    ``validation_eer_percent``.  Without held-out speakers that is None and the last weights stay.
     """
-    weights = {
-        "params": [layer.weight for layer in network.layers],
-        "weight_decay": 2 * WEIGHT_L2,  # the gradient of an L2 term
-    }
-    offsets = {"params": [layer.bias for layer in network.layers], "weight_decay": 0.0}
-    optimizer = torch.optim.Adam(
-        [weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True
-    )
+    optimizer = _make_optimizer(network)
     best_eer = np.inf
     best: dict[str, torch.Tensor] = {}
     history: list[dict] = []
@@ -132,43 +87,48 @@ def train_pair_network(
             group["lr"] = LEARNING_RATE / (1 + LEARNING_RATE_DECAY * step)
         enrol, test, is_target = training.draw(options.pairs_per_kind, [options.seed, step])
         logits = network.train()(rows_ND[enrol], rows_ND[test])
-        loss = nn.functional.cross_entropy(
-            logits, torch.from_numpy(is_target.astype(np.int64)).to(logits.device)
-        )
+        labels = torch.from_numpy(is_target.astype(np.int64)).to(logits.device)
+        loss = nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-        if (step + 1) % options.validate_every_steps == 0 or step + 1 == options.steps:
-            eer = validation_eer(network, rows_ND, held_out, options)
-            history.append(
-                {
-                    "step": step + 1,
-                    "loss": float(torch.stack(losses).mean()),
-                    "validation_eer_percent": eer,
-                }
-            )
-            losses.clear()
-            if eer is None or eer < best_eer:
-                best_eer = np.inf if eer is None else eer
-                best = {name: value.clone() for name, value in network.state_dict().items()}
+        is_last = step + 1 == options.steps
+        if (step + 1) % options.validate_every_steps and not is_last:
+            continue
+        eer = _validation_eer(network, rows_ND, held_out, options)
+        evaluation = {
+            "step": step + 1,
+            "loss": float(torch.stack(losses).mean()),
+            "validation_eer_percent": eer,
+        }
+        history.append(evaluation)
+        losses.clear()
+        if eer is None or eer < best_eer:
+            if eer is not None:
+                best_eer = eer
+            best = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(best)
     return history
 
 
-def validation_eer(
+def _make_optimizer(network: PairNetwork) -> torch.optim.Adam:
+    """Adam with AMSGrad and an L2 term on the weights, not on the offsets."""
+    weights = {
+        "params": [layer.weight for layer in network.layers],
+        "weight_decay": 2 * WEIGHT_L2,  # the gradient of an L2 term
+    }
+    offsets = {"params": [layer.bias for layer in network.layers], "weight_decay": 0.0}
+    return torch.optim.Adam([weights, offsets], lr=LEARNING_RATE, eps=ADAM_EPSILON, amsgrad=True)
+
+
+def _validation_eer(
     network: PairNetwork,
     rows_ND: torch.Tensor,
     held_out: SpeakerPairs | None,
     options: PairTraining,
 ) -> float | None:
-    """Equal error rate in percent on pairs of speakers that are held out; None without any.
-
-    Parameters
-    ----------
-    network, rows_ND, held_out, options
-        As of `train_pair_network`.
-    """
+    """Equal error rate in percent on pairs of held-out speakers; None without any."""
     if held_out is None:
         return None
     enrol, test, is_target = held_out.draw_evenly(VALIDATION_PAIRS, [options.seed])
@@ -180,36 +140,19 @@ def validation_eer(
 def log_odds(
     network: PairNetwork, enrol_BD: torch.Tensor, test_BD: torch.Tensor, symmetric: bool
 ) -> np.ndarray:
-    """Log odds of "same".
-
-    Parameters
-    ----------
-    network : PairNetwork
-        Put in evaluation mode.
-    enrol_BD, test_BD : (B, D) float tensors
-        z-normalised embeddings.
-    symmetric : bool
-        The mean over both orders of the sides.
-
-    Returns
-    -------
-    (B,) float32 array
-    """
+    """Log odds of "same", (B,) float32, in evaluation mode; symmetric: mean over both orders."""
     network.eval()
-    orders = [(enrol_BD, test_BD), (test_BD, enrol_BD)][: 1 + symmetric]
-    outputs = [network(*order) for order in orders]
-    return (sum(output[:, 1] - output[:, 0] for output in outputs) / len(outputs)).cpu().numpy()
+    output = network(enrol_BD, test_BD)
+    odds = output[:, 1] - output[:, 0]
+    if symmetric:
+        output = network(test_BD, enrol_BD)
+        odds = (odds + (output[:, 1] - output[:, 0])) / 2
+    return odds.cpu().numpy()
 
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Compute with so many threads inside the ``with`` block, since sums depend on them.
-
-    Parameters
-    ----------
-    number : int
-        1 or more.
-    """
+    """Compute with so many threads inside the ``with`` block, since sums depend on the number."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -14,28 +14,31 @@ from steps.backends.speaker_statistics import preflight, refuse_too_few, speaker
 
 
 class Plda:
-    """Log-likelihood ratio of "one speaker" to "two" under a model with Gaussian speakers and Gaussian utterances.
+    """Log-likelihood ratio of "one speaker" to "two", with Gaussian speakers and utterances.
 
     Parameters
     ----------
     links : sequence of Link
-        What is done to the embeddings first.
+        Maps of the embeddings before the model.
     iterations : int
-        Of EM.
+        Iterations of EM.
     rank : int or None
         Rank of the covariance between speakers; None: full.
     shrinkage : float
-        In [0, 1]: how far the scatter within speakers is drawn towards a ball before the training.
+        In [0, 1]: how far the scatter within speakers is shrunk towards a multiple of the unit
+        matrix before the training.
     adaptation : KaldiAdaptation, CoralPlus or None
-        What is done with the adaptation vectors after the training.
+        Adaptation of the trained model to the adaptation vectors.
     smoothing : float
-        At least 0: this times the covariance between speakers is added to that within, as by ivector-copy-plda; last of all.
+        At least 0: this times the covariance between speakers is added to that within, as by
+        ivector-copy-plda; the last step of the training.
     normalize_length : bool
         Give every vector the length that the model expects.
     simple_length_normalization : bool
-        That length is the root of the number of dimensions, whatever the model says.
+        That length is the square root of the number of dimensions, whatever the model.
     multi_session : str
-        ``by_the_book``: the mean of n utterances is scored as such (Kaldi's --num-utts).  ``average``: as if it were one utterance.
+        ``by_the_book``: the mean of n utterances is scored as such (Kaldi's --num-utts).
+        ``average``: it is scored as if it were one utterance.
 
     References
     ----------
@@ -68,48 +71,32 @@ class Plda:
         self.simple_length_normalization = simple_length_normalization
         self.multi_session = multi_session
         self.needs_speakers = True
-        self.takes = self.chain.takes | {"mean"}  # its own
+        self.takes = self.chain.takes | {"mean"}  # the model's own
         self.needs_adaptation = self.chain.needs_adaptation or adaptation is not None
         self.report_: dict = {}
 
     def check(self, dimensions: int, amount: Amount) -> None:
-        """Refuse what `fit` would refuse, as far as that shows in numbers.
-
-        Parameters
-        ----------
-        dimensions, amount
-            As of `Link.check`.
-        """
-        left = self.chain.check(dimensions, amount)
+        """Refuse what `fit` would refuse, as far as `Amount` shows it."""
+        dimensions = self.chain.check(dimensions, amount)
         if self.rank is not None:
-            refuse_rank(self.rank, left, amount.utterances)
+            refuse_rank(self.rank, dimensions, amount.utterances)
         if amount.utterances is not None:
-            refuse_too_few(amount.utterances, left)
+            refuse_too_few(amount.utterances, dimensions)
         if self.adaptation is not None and amount.adaptation is not None:
-            refuse_few_to_adapt_to(amount.adaptation, left)
+            refuse_few_to_adapt_to(amount.adaptation, dimensions)
 
     def fit(
         self, embeddings: np.ndarray, speakers: Sequence[str], adaptation: np.ndarray | None = None
     ) -> "Plda":
-        """Learn the chain and the model.
+        """Learn the chain and the model from embeddings (N, D) and their speakers.
 
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            Training embeddings.
-        speakers : sequence of N str
-            Their speakers.
-        adaptation : (A, D) float array, optional
-            Embeddings of the domain of the trials.
-
-        Raises
-        ------
-        ValueError
-            The embeddings cannot tell speakers and utterances apart, or the likelihood fell.
+        ``adaptation`` are embeddings (A, D) of the trials' domain, for links and an adaptation that
+        need them.  Raises ValueError if the embeddings do not determine the model, or if the
+        likelihood fell.
         """
         rows, adaptation = self.chain.fit(embeddings, speakers, adaptation)
         statistics = speaker_statistics(rows, speakers)
-        self.report_ = preflight(statistics)  # stays where the training fails: it says why
+        self.report_ = preflight(statistics)  # kept if the training fails: it shows the reason
         trained = train_plda(statistics.shrunk(self.shrinkage), self.iterations, self.rank)
         self.report_ |= {
             "floored_eigenvalues": trained.num_floored,
@@ -117,123 +104,93 @@ class Plda:
         }
         model = trained.mean, trained.transform, trained.psi
         if self.adaptation is not None:
-            assert adaptation is not None  # given where it is needed
+            assert adaptation is not None
             model = self.adaptation(*model, adaptation)
-        return self._take(*smoothed(*model, self.smoothing))
+        self._set_model(*smoothed(*model, self.smoothing))
+        return self
 
     def transform(self, embeddings: np.ndarray, num_utts: np.ndarray | None = None) -> np.ndarray:
-        """Bring embeddings to where W is unit and B diagonal, with the length that the model expects.
+        """Embeddings (N, D) in the space where W is unit and B diagonal, (N, R + 2).
 
-        Parameters
-        ----------
-        embeddings : (N, D) float array
-            One side of the trials; an embedding may be the mean of several utterances.
-        num_utts : (N,) int array, optional
-            Of how many; default: of one.
-
-        Returns
-        -------
-        (N, R + 2) float array
-            What `score` compares; of the type given, or float64 where lengths are not normalised.  The last columns are the log-density of the row
-            by itself but for a constant, with the other sign, which every score of it needs, and the number of utterances.
+        ``num_utts`` is the number of utterances, default 1, that each embedding is the mean of.
+        The last two columns are minus the log-density of the row alone, without a constant, which
+        every score needs; and the number of utterances.  Of the type given, or float64 if lengths
+        are not normalised.
         """
-        counts = (
-            np.ones(len(embeddings))
-            if num_utts is None or self.multi_session == "average"
-            else np.asarray(num_utts, np.float64)
-        )
-        # squares of any size are to cancel in the scores
-        wide = embeddings if self.normalize_length else embeddings.astype(np.float64)
-        return in_blocks(
-            wide, lambda block, counts: self._map_block(block, counts, embeddings.dtype), counts
-        )
+        if num_utts is None or self.multi_session == "average":
+            counts = np.ones(len(embeddings))
+        else:
+            counts = np.asarray(num_utts, np.float64)
+        kept = embeddings.dtype
+        if not self.normalize_length:
+            # large squares are to cancel in the scores
+            embeddings = embeddings.astype(np.float64)
+
+        def map_block(block, counts):
+            return self._map_block(block, counts, kept)
+
+        return in_blocks(embeddings, map_block, counts)
 
     def score(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratio of each pair of rows.
+        """Log-likelihood ratio of row i of both transformed sides: (N,) float64, in nats.
 
-        Both squares are sums of terms of one sign, so float32 rows lose nothing that matters (an expanded bilinear form would cancel).
-
-        Parameters
-        ----------
-        enrol, test : (N, R + 2) float arrays
-            Transformed embeddings; row i of one is compared with row i of the other.
-
-        Returns
-        -------
-        (N,) float64 array
-            Natural logarithm; higher is more alike.
+        Both squares are sums of terms of one sign, so that float32 rows are precise enough (an
+        expanded bilinear form would cancel).
         """
         counts = enrol[:, -1]
-        is_one = bool((counts == counts[:1]).all())
-        gain, precision, constant = self._given(counts[:1] if is_one else counts, enrol.dtype)
+        if (counts == counts[:1]).all():
+            counts = counts[:1]
+        gain, precision, constant = self._posterior(counts, enrol.dtype)
         difference = test[:, :-2] - gain * enrol[:, :-2]
         difference *= difference
         return constant + test[:, -2] - np.vecdot(difference, precision)
 
     def score_matrices(self, enrol: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratio of every row of one matrix with every row of another: cohorts, and utterances with a row for each of their pieces.
+        """Log-likelihood ratio of each row of (..., R, D) with each of (..., S, D): (..., R, S).
 
-        Parameters
-        ----------
-        enrol, test : (..., R, D) and (..., S, D) float arrays
-            Transformed; leading axes are pairs of matrices.
-
-        Returns
-        -------
-        (..., R, S) float64 array
-            A bilinear form, computed in float64.
+        For cohorts, and for utterances with a row for each crop.  A bilinear form, in float64.
         """
-        counts, distinct = enrol[..., -1], np.unique(enrol[..., -1])
+        counts = enrol[..., -1]
+        distinct = np.unique(counts)
         enrol, test = enrol[..., :-2].astype(np.float64), test[..., :-2].astype(np.float64)
         squares, alone = test * test, 0.5 / (1 + self.psi_)
-        gain, precision, constant = (
-            table[np.searchsorted(distinct, counts)] for table in self._given(distinct, np.float64)
-        )
-        means = gain * enrol
-        own = constant - np.vecdot(means * means, precision)
-        # for each number of utterances
-        of_test = [squares @ (alone - half) for half in self._given(distinct, np.float64)[1]]
-        scores = (2 * precision * means) @ test.swapaxes(-1, -2) + own[..., None]
-        for count, term in zip(distinct, of_test, strict=True):
-            scores += (
-                np.where((counts == count)[..., None], term[..., None, :], 0)
-                if len(distinct) > 1
-                else term[..., None, :]
-            )
+        gains, precisions, constants = self._posterior(distinct, np.float64)
+        number = np.searchsorted(distinct, counts)
+        means = gains[number] * enrol
+        own = constants[number] - np.vecdot(means * means, precisions[number])
+        scores = (2 * precisions[number] * means) @ test.swapaxes(-1, -2) + own[..., None]
+        for count, precision in zip(distinct, precisions, strict=True):
+            term = (squares @ (alone - precision))[..., None, :]
+            if len(distinct) > 1:
+                term = np.where((counts == count)[..., None], term, 0)
+            scores += term
         return scores
 
     def parts(self) -> dict[str, Any]:
-        """What was learned, by the name of Kaldi's file for it; ``plda`` is mean, transform and psi."""
+        """What was learned, by the names of Kaldi's files; ``plda`` is mean, transform and psi."""
         return {**self.chain.parts_, "plda": (self.mean_, self.transform_, self.psi_)}
 
     def from_parts(self, parts: Mapping[str, Any]) -> "Plda":
-        """Take over what another one learned.
+        """Take over `parts` or Kaldi's own files, with the ``<Plda>`` unchanged.
 
-        Parameters
-        ----------
-        parts : mapping of str to arrays
-            From `parts`, or Kaldi's own files; a ``<Plda>`` is taken as it is, adapted and smoothed or not.
-
-        Raises
-        ------
-        ValueError
-            One is missing, or they do not fit together.
+        Raises ValueError if one is missing or they do not fit together.
         """
         self.chain.from_parts(parts)
         if "plda" not in parts:
             raise ValueError("no plda")
-        self._take(*(np.asarray(part, np.float64) for part in parts["plda"]))
-        leaves = self.chain.leaves()
-        if leaves and leaves != len(self.mean_):
+        mean, transform, psi = (np.asarray(part, np.float64) for part in parts["plda"])
+        self._set_model(mean, transform, psi)
+        dimensions = self.chain.output_dimensions()
+        if dimensions and dimensions != len(mean):
             raise ValueError(
-                f"plda takes vectors of {len(self.mean_)} dimensions, what comes before it leaves {leaves}"
+                f"plda takes vectors of {len(mean)} dimensions, "
+                f"what comes before it leaves {dimensions}"
             )
         return self
 
-    def _take(self, mean, transform, psi):
+    def _set_model(self, mean, transform, psi):
         self.mean_, self.transform_, self.psi_ = mean, transform, psi
         self.affine_ = np.column_stack([transform, -transform @ mean])
-        return self
 
     def _map_block(self, block, counts, kept):
         rows = affine(self.chain.map_block(block), self.affine_)
@@ -243,40 +200,38 @@ class Plda:
         squares = rows * rows
         alone = np.vecdot(squares, 0.5 / (1 + self.psi_))
         if self.normalize_length:
-            if self.simple_length_normalization:
-                expected = np.ones((1, rows.shape[1]))
-            else:  # the mean of n utterances has the covariance psi + 1 / n
-                expected = (
-                    self.psi_ + 1 / (counts[:1] if (counts == counts[0]).all() else counts)[:, None]
-                )
-            gain = rows.shape[1] / np.vecdot(squares, 1 / expected)
+            gain = rows.shape[1] / np.vecdot(squares, 1 / self._expected_variance(counts))
             rows *= np.sqrt(gain)[:, None]
             alone *= gain
         return np.column_stack([rows, alone, counts])
 
-    def _given(self, counts, dtype):
-        """Of a test vector whose speaker has so many utterances: gain of their mean, half its precision, and the constant of the ratio."""
+    def _expected_variance(self, counts):
+        """Variance of the mean of n utterances by the model: psi + 1 / n."""
+        if self.simple_length_normalization:
+            return np.ones((1, len(self.psi_)))
+        if (counts == counts[0]).all():
+            counts = counts[:1]
+        return self.psi_ + 1 / counts[:, None]
+
+    def _posterior(self, counts, dtype):
+        """A test vector, given the mean of ``counts`` utterances of its speaker.
+
+        Gives the gain of that mean, half the precision, and the constant of the ratio.
+        """
         spread = 1 + counts[:, None] * self.psi_
         variance = 1 + self.psi_ / spread
         constant = 0.5 * (np.log1p(self.psi_).sum() - np.log(variance).sum(axis=1))
-        return (
-            (counts[:, None] * self.psi_ / spread).astype(dtype),
-            (0.5 / variance).astype(dtype),
-            constant,
-        )
+        gain = (counts[:, None] * self.psi_ / spread).astype(dtype)
+        half_precision = (0.5 / variance).astype(dtype)
+        return gain, half_precision, constant
 
 
 def smoothed(
     mean: np.ndarray, transform: np.ndarray, psi: np.ndarray, smoothing: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Add a part of the covariance between speakers to that within, as ivector-copy-plda --smoothing does.
+    """A ``<Plda>`` with ``smoothing`` times the covariance between speakers added to that within.
 
-    Parameters
-    ----------
-    mean, transform, psi : (D,), (D, D), (D,) float arrays
-        Of a ``<Plda>``.
-    smoothing : float
-        At least 0, which changes nothing.
+    As ivector-copy-plda --smoothing does; 0 changes nothing.
     """
     # float32 as in Kaldi, where it shows in the last digit of a text file
     within = 1 + float(np.float32(smoothing)) * psi

@@ -1,4 +1,7 @@
-"""What LDA, WCCN and PLDA need to know of labelled vectors: a mean and a number per speaker, and the scatter about these means."""
+"""What LDA, WCCN and PLDA need of labelled vectors: speakers' means and the scatter about them.
+
+Shapes: ``N`` vectors, ``K`` speakers, ``D`` dimensions.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +15,11 @@ ROWS_AT_A_TIME = 4096
 
 @dataclass
 class SpeakerStatistics:
-    """Sums over N vectors of K speakers.
+    """Sums over N vectors of K speakers."""
 
-    Attributes
-    ----------
-    counts : (K,) int array
-        Vectors of each speaker.
-    means : (K, D) float64 array
-        Their means.
-    within_scatter : (D, D) float64 array
-        Sum over all vectors of the outer product of the difference to their speaker's mean.
-    """
-
-    counts: np.ndarray
-    means: np.ndarray
-    within_scatter: np.ndarray
+    counts: np.ndarray  # (K,) vectors of each speaker
+    means: np.ndarray  # (K, D) their means
+    within_scatter: np.ndarray  # (D, D) sum of outer products of deviations from these means
 
     @property
     def num_vectors(self) -> int:
@@ -43,59 +36,45 @@ class SpeakerStatistics:
         return (centred.T * self.counts) @ centred / self.num_vectors
 
     def shrunk(self, shrinkage: float) -> "SpeakerStatistics":
-        """With the within-speaker scatter drawn towards a ball of the same trace.
+        """With the scatter shrunk towards a multiple of the unit matrix with the same trace.
 
-        Parameters
-        ----------
-        shrinkage : float
-            In [0, 1]; 0 changes nothing, 1 leaves the ball.
+        0 changes nothing, 1 leaves that multiple.
         """
-        ball = (
-            np.eye(len(self.within_scatter))
-            * np.trace(self.within_scatter)
-            / len(self.within_scatter)
-        )
-        return SpeakerStatistics(
-            self.counts, self.means, (1 - shrinkage) * self.within_scatter + shrinkage * ball
-        )
+        scatter = self.within_scatter
+        multiple = np.eye(len(scatter)) * np.trace(scatter) / len(scatter)
+        scatter = (1 - shrinkage) * scatter + shrinkage * multiple
+        return SpeakerStatistics(self.counts, self.means, scatter)
 
 
 def speaker_statistics(vectors: np.ndarray, speakers: Sequence[str]) -> SpeakerStatistics:
-    """Gather the statistics of labelled vectors.
+    """Statistics of labelled vectors (N, D), in float64.
 
-    Parameters
-    ----------
-    vectors : (N, D) float array
-        Sums are made in float64.
-    speakers : sequence of N str
-        Speaker of each.
-
-    Raises
-    ------
-    ValueError
-        Other numbers of vectors and speakers, fewer vectors than dimensions, one speaker only, or no speaker with two vectors.
+    Raises ValueError for different numbers of vectors and speakers, fewer vectors than dimensions,
+    only one speaker, or no speaker with two vectors.
     """
     if len(speakers) != len(vectors):
         raise ValueError(f"{len(vectors)} vectors and {len(speakers)} speakers")
-    code_of: dict[str, int] = {}
-    codes = np.array([code_of.setdefault(speaker, len(code_of)) for speaker in speakers])
-    counts = np.bincount(codes)
+    numbers: dict[str, int] = {}
+    labels = np.array([numbers.setdefault(speaker, len(numbers)) for speaker in speakers])
+    counts = np.bincount(labels)
     refuse_too_few(counts, vectors.shape[1])
-    order = np.argsort(codes, kind="stable")
-    is_sorted = bool((np.diff(codes) >= 0).all())
+    order = np.argsort(labels, kind="stable")
+    is_sorted = bool((np.diff(labels) >= 0).all())
     ends = np.cumsum(counts)
     means = np.empty((len(counts), vectors.shape[1]))
     scatter = np.zeros((vectors.shape[1], vectors.shape[1]))
     first = 0
-    while first < len(counts):  # whole speakers, about so many rows
+    while first < len(counts):  # whole speakers, about ROWS_AT_A_TIME rows
         start = ends[first] - counts[first]
         last = max(int(np.searchsorted(ends, start + ROWS_AT_A_TIME, "right")), first + 1)
         rows = slice(start, ends[last - 1])
-        block = (vectors[rows] if is_sorted else vectors[order[rows]]).astype(np.float64)
-        means[first:last] = (
-            np.add.reduceat(block, ends[first:last] - counts[first:last] - start, axis=0)
-            / counts[first:last, None]
-        )
+        if is_sorted:
+            block = vectors[rows].astype(np.float64)
+        else:
+            block = vectors[order[rows]].astype(np.float64)
+        starts = ends[first:last] - counts[first:last] - start
+        sums = np.add.reduceat(block, starts, axis=0)
+        means[first:last] = sums / counts[first:last, None]
         block -= np.repeat(means[first:last], counts[first:last], axis=0)
         scatter += block.T @ block
         first = last
@@ -103,57 +82,36 @@ def speaker_statistics(vectors: np.ndarray, speakers: Sequence[str]) -> SpeakerS
 
 
 def refuse_too_few(counts: np.ndarray, dimensions: int) -> None:
-    """Refuse what no model of speakers can be learned from.
-
-    Parameters
-    ----------
-    counts : (K,) int array
-        Vectors of each speaker.
-    dimensions : int
-        Size of a vector.
-
-    Raises
-    ------
-    ValueError
-        As `speaker_statistics`.
-    """
+    """Raise ValueError for vectors of each speaker that determine no model of speakers."""
     if len(counts) == 1:
         raise ValueError("found 1 speaker, expected several: nothing shows how speakers differ")
     if counts.max() == 1:
         raise ValueError(
-            f"each of the {len(counts)} speakers has one utterance: nothing shows how utterances of a speaker differ; "
-            "give speakers with several"
+            f"each of the {len(counts)} speakers has one utterance: "
+            "nothing shows how utterances of a speaker differ; give speakers with several"
         )
     if counts.sum() < dimensions:
         raise ValueError(
-            f"found {counts.sum()} vectors of {dimensions} dimensions, expected more vectors than dimensions; "
+            f"found {counts.sum()} vectors of {dimensions} dimensions, "
+            "expected more vectors than dimensions; "
             "reduce the dimensions first (a link `whiten` with `dim`), or give more vectors"
         )
 
 
 def preflight(statistics: SpeakerStatistics) -> dict:
-    """How much the vectors can tell: printed before a model is trained on them, and kept beside it.
+    """How much the vectors determine, printed before a model is trained and stored beside it.
 
-    Parameters
-    ----------
-    statistics : SpeakerStatistics
-        Of the vectors that the model sees.
-
-    Returns
-    -------
-    dict
-        ``vectors``, ``dimensions``, ``speakers``, ``speakers_with_one_vector``; ``vectors_per_speaker`` (smallest, median, largest); ``within_rank``
-        and ``between_rank``: directions in which vectors of a speaker, and speakers, differ; ``within_condition``: largest over smallest variance
-        within speakers, of the directions that have any.
+    ``within_rank`` and ``between_rank`` are the numbers of directions in which vectors of a
+    speaker, and speakers, differ; ``within_condition`` is the largest over the smallest variance
+    within speakers, of the directions that have any.
     """
     counts = statistics.counts
-    within, between = (
-        np.linalg.eigvalsh(covariance)[::-1]
-        for covariance in (statistics.within_covariance(), statistics.between_covariance())
-    )
-    within_rank, between_rank = (
-        int((values > EIGENVALUE_FLOOR * max(values[0], 0)).sum()) for values in (within, between)
-    )
+    within = np.linalg.eigvalsh(statistics.within_covariance())[::-1]
+    between = np.linalg.eigvalsh(statistics.between_covariance())[::-1]
+    within_rank, between_rank = _rank(within), _rank(between)
+    within_condition = 0.0
+    if within_rank:
+        within_condition = float(f"{within[0] / within[within_rank - 1]:.3g}")
     return {
         "vectors": statistics.num_vectors,
         "dimensions": statistics.means.shape[1],
@@ -166,7 +124,11 @@ def preflight(statistics: SpeakerStatistics) -> dict:
         },
         "within_rank": within_rank,
         "between_rank": between_rank,
-        "within_condition": float(f"{within[0] / within[within_rank - 1]:.3g}")
-        if within_rank
-        else 0.0,
+        "within_condition": within_condition,
     }
+
+
+def _rank(eigenvalues: np.ndarray) -> int:
+    """Eigenvalues, from the largest, above the floor."""
+    floor = EIGENVALUE_FLOOR * max(eigenvalues[0], 0)
+    return int((eigenvalues > floor).sum())

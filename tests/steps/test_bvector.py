@@ -184,14 +184,14 @@ def test_batches_hold_different_speakers_and_pairs_are_what_they_are_called():
     training, held_out = SpeakerPairs.split(speakers, 0.2, seed=0)
     for pairs, number in ((training, 20), (held_out, 20)):
         enrol, test, is_target = pairs.draw(number, [0, 7])
-        expected = min(number, len(pairs.rows_of))
+        expected = min(number, len(pairs.speaker_rows))
         assert is_target.tolist() == [True] * expected + [False] * expected
         assert ((speakers[enrol] == speakers[test]) == is_target).all()
         assert (enrol != test).all()
         assert len(set(speakers[enrol[is_target]])) == expected
         assert np.array_equal(enrol, pairs.draw(number, [0, 7])[0])
         assert not np.array_equal(enrol, pairs.draw(number, [0, 8])[0])
-    names = [set(speakers[np.concatenate(pairs.rows_of)]) for pairs in (training, held_out)]
+    names = [set(speakers[np.concatenate(pairs.speaker_rows)]) for pairs in (training, held_out)]
     assert (len(names[0]), len(names[1]), names[0] & names[1]) == (24, 6, set())
     enrol, test, is_target = held_out.draw_evenly(60, [0])
     assert ((speakers[enrol] == speakers[test]) == is_target).all()
