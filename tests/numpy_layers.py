@@ -1,8 +1,7 @@
-"""Layers of Keras and TensorFlow in NumPy (float64, channels last).
+"""Layers of Keras and TensorFlow in NumPy, in float64, channels last, from the weights of files.
 
-Nothing here uses the project's code: the imported networks are compared with these.  Shapes: ``T``
-frames, ``F`` features, ``C``
-channels; one utterance, no batch.
+They are independent of the project's layers: its imported networks are checked against them.
+Shapes: ``T`` frames, ``F`` features, ``C`` channels; one utterance, no batch.
 """
 
 import numpy as np
@@ -11,34 +10,33 @@ KERAS_EPSILON = 1e-3
 
 
 def weights_of(state: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
-    """The weights of one layer, by their last word."""
-    return {
-        key.removeprefix(layer + "/"): array.astype(np.float64)
-        for key, array in state.items()
-        if key.rpartition("/")[0] == layer
-    }
+    """The weights of one layer, by the last word of their keys."""
+    weights = {}
+    for key, array in state.items():
+        folder, _, name = key.rpartition("/")
+        if folder == layer:
+            weights[name] = array.astype(np.float64)
+    return weights
 
 
 def convolution(x: np.ndarray, weights: dict, *, stride: int = 1, same: bool = True) -> np.ndarray:
-    """Over all axes of ``x`` but the last: sums of products with the kernel over a window."""
+    """Over all axes of ``x`` but the last: sums over windows of products with the kernel."""
     kernel = weights["kernel"]
     sizes = kernel.shape[:-2]
     if same:
         x = np.pad(x, [((size - 1) // 2, size // 2) for size in sizes] + [(0, 0)])
     windows = np.lib.stride_tricks.sliding_window_view(x, sizes, axis=tuple(range(len(sizes))))
-    windows = windows[(slice(None, None, stride),) * len(sizes)]  # (places..., C, window...)
+    windows = windows[(slice(None, None, stride),) * len(sizes)]  # (positions..., C, window...)
     axes = list(range(len(sizes)))
-    output = np.tensordot(
-        windows, kernel, (list(range(len(sizes), 2 * len(sizes) + 1)), [len(sizes), *axes])
-    )
+    window_axes = list(range(len(sizes), 2 * len(sizes) + 1))
+    output = np.tensordot(windows, kernel, (window_axes, [len(sizes), *axes]))
     return output + weights.get("bias", 0.0)
 
 
 def batch_norm(x: np.ndarray, weights: dict) -> np.ndarray:
     """With the running statistics."""
-    return (x - weights["moving_mean"]) / np.sqrt(
-        weights["moving_variance"] + KERAS_EPSILON
-    ) * weights["gamma"] + weights["beta"]
+    deviation = np.sqrt(weights["moving_variance"] + KERAS_EPSILON)
+    return (x - weights["moving_mean"]) / deviation * weights["gamma"] + weights["beta"]
 
 
 def leaky_relu(x: np.ndarray) -> np.ndarray:
@@ -54,9 +52,8 @@ def relu(x: np.ndarray) -> np.ndarray:
 def max_pool(x: np.ndarray, sizes: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
     """The largest value of each whole window."""
     windows = np.lib.stride_tricks.sliding_window_view(x, sizes, axis=tuple(range(len(sizes))))
-    return windows[tuple(slice(None, None, stride) for stride in strides)].max(
-        axis=tuple(range(-len(sizes), 0))
-    )
+    steps = tuple(slice(None, None, stride) for stride in strides)
+    return windows[steps].max(axis=tuple(range(-len(sizes), 0)))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -66,19 +63,14 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
-    """Keras' GRU before 2.3: hard sigmoids; the reset gate comes before the recurrent product."""
+    """Keras' GRU before 2.3: update, reset, candidate; hard sigmoids; reset before the product."""
 
     def hard_sigmoid(value):
         return np.clip(0.2 * value + 0.5, 0, 1)
 
-    update, reset, candidate = (
-        np.split(weights[name], 3, axis=-1) for name in ("kernel", "recurrent_kernel", "bias")
-    )
-    (
-        (update_x, reset_x, candidate_x),
-        (update_h, reset_h, candidate_h),
-        (update_b, reset_b, candidate_b),
-    ) = update, reset, candidate
+    update_x, reset_x, candidate_x = np.split(weights["kernel"], 3, axis=-1)
+    update_h, reset_h, candidate_h = np.split(weights["recurrent_kernel"], 3, axis=-1)
+    update_b, reset_b, candidate_b = np.split(weights["bias"], 3, axis=-1)
     state = np.zeros(len(weights["recurrent_kernel"]))
     for x in x_TC:
         z = hard_sigmoid(x @ update_x + update_b + state @ update_h)
@@ -91,7 +83,7 @@ def gru_last_state(x_TC: np.ndarray, weights: dict) -> np.ndarray:
 def lstm(
     x_TC: np.ndarray, kernel: np.ndarray, bias: np.ndarray, projection: np.ndarray
 ) -> np.ndarray:
-    """TensorFlow's LSTMCell with a projection; 1 is added to the forget gate."""
+    """TensorFlow's LSTMCell with a projection: input, candidate, forget (+ 1) and output gates."""
 
     def sigmoid(value):
         return 1 / (1 + np.exp(-value))
@@ -108,13 +100,15 @@ def lstm(
 def vlad(
     frames_TD: np.ndarray, scores_TK: np.ndarray, centres_KD: np.ndarray, clusters: int
 ) -> np.ndarray:
-    """Weighted differences from centres, summed over frames, of unit length, without ghosts."""
+    """Sums over frames of weighted differences from each centre, each of unit length.
+
+    The centres after the first ``clusters`` are dropped.
+    """
     weights_TK = softmax(scores_TK)
-    sums = [
-        sum(
-            weight * (frame - centre)
-            for weight, frame in zip(weights_TK[:, k], frames_TD, strict=True)
-        )
-        for k, centre in enumerate(centres_KD)
-    ]
-    return np.concatenate([each / np.linalg.norm(each) for each in sums[:clusters]])
+    normalised = []
+    for k, centre in enumerate(centres_KD[:clusters]):
+        total = np.zeros(len(centre))
+        for weight, frame in zip(weights_TK[:, k], frames_TD, strict=True):
+            total += weight * (frame - centre)
+        normalised.append(total / np.linalg.norm(total))
+    return np.concatenate(normalised)

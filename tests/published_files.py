@@ -1,5 +1,6 @@
-"""Files of weights as published programs save them: torch, Keras, TensorFlow."""
+"""Files of weights as published programs save them: torch, Keras, TensorFlow checkpoints."""
 
+import os.path
 import struct
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from utils.foreign.tensorflow import MAGIC, TYPES, masked_crc32c
 
 
 def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:
-    """Write a published file; returns what the import command takes."""
+    """Write a published file; gives the path for the import command."""
     if saved_as == "keras":
         return save_keras(path, state)
     if saved_as == "tensor bundle":
@@ -23,13 +24,12 @@ def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:
         optimizer = torch.optim.Adagrad([torch.nn.Parameter(torch.ones(2))], lr=0.1).state_dict()
         torch.save({"epoch": 3, "state_dict": tensors, "optimizer": optimizer}, path)
     elif saved_as == "with __S__.":
-        torch.save(
-            {
-                key if key.startswith("__L__.") else "__S__." + key: tensor
-                for key, tensor in tensors.items()
-            },
-            path,
-        )
+        prefixed = {}
+        for key, tensor in tensors.items():
+            if not key.startswith("__L__."):
+                key = "__S__." + key
+            prefixed[key] = tensor
+        torch.save(prefixed, path)
     elif saved_as == "with module.":
         torch.save({"module." + key: tensor for key, tensor in tensors.items()}, path)
     else:
@@ -39,10 +39,7 @@ def save_as(path: Path, state: dict[str, np.ndarray], saved_as: str) -> Path:
 
 
 def save_keras(path: Path, state: dict[str, np.ndarray], inside: str = "") -> Path:
-    """Write ``<layer>/<weight>`` as Keras 2 does.
-
-    Each layer is a group, whose slashes make groups too; names are in attributes.
-    """
+    """Write ``<layer>/<weight>`` as Keras 2 does: a group per slash, and names in attributes."""
     import h5py
 
     layers = {}
@@ -50,7 +47,9 @@ def save_keras(path: Path, state: dict[str, np.ndarray], inside: str = "") -> Pa
         layer, _, weight = key.rpartition("/")
         layers.setdefault(layer, {})[weight] = array
     with h5py.File(path, "w") as file:
-        group = file.create_group(inside) if inside else file
+        group = file
+        if inside:
+            group = file.create_group(inside)
         group.attrs["layer_names"] = [name.encode() for name in ["input_1", *layers]]
         group.attrs["backend"], group.attrs["keras_version"] = b"tensorflow", b"2.2.4"
         group.create_group("input_1").attrs["weight_names"] = []
@@ -64,9 +63,9 @@ def save_keras(path: Path, state: dict[str, np.ndarray], inside: str = "") -> Pa
 
 
 def save_bundle(prefix: Path, state: dict[str, np.ndarray], block_entries: int = 5) -> Path:
-    """Write a TensorFlow checkpoint: sorted keys in blocks with checksums.
+    """Write a TensorFlow checkpoint: blocks with checksums of sorted keys.
 
-    Each key contains only what differs from the one before.
+    A key is stored as what it does not share with the previous one.
     """
     numbers = {dtype: number for number, dtype in TYPES.items()}
     data, entries = b"", [(b"", b"\x08\x01\x1a\x02\x08\x01")]  # the header: one shard, version 1
@@ -74,14 +73,11 @@ def save_bundle(prefix: Path, state: dict[str, np.ndarray], block_entries: int =
         array = np.asarray(array)
         content = array.tobytes()
         dims = b"".join(field(2, field(1, size)) for size in array.shape)
-        value = (
-            field(1, numbers[array.dtype.str.replace("|b1", "?")])
-            + field(2, dims)
-            + (field(4, len(data)) if data else b"")
-            + field(5, len(content))
-            + b"\x35"
-            + struct.pack("<I", masked_crc32c(content))
-        )
+        value = field(1, numbers[array.dtype.str.replace("|b1", "?")]) + field(2, dims)
+        if data:
+            value += field(4, len(data))
+        value += field(5, len(content))
+        value += b"\x35" + struct.pack("<I", masked_crc32c(content))
         entries.append((key.encode(), value))
         data += content
     index, handles = b"", []
@@ -91,8 +87,7 @@ def save_bundle(prefix: Path, state: dict[str, np.ndarray], block_entries: int =
         handles.append((part[-1][0] + b"~", varint(len(index)) + varint(len(block) - 5)))
         index += block
     for last in (table_block([]), table_block(handles)):
-        footer = varint(len(index)) + varint(len(last) - 5) if last else b""
-        handles.append((b"", footer))
+        handles.append((b"", varint(len(index)) + varint(len(last) - 5)))
         index += last
     footer = handles[-2][1] + handles[-1][1]
     index += footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC)
@@ -105,13 +100,9 @@ def table_block(entries: list[tuple[bytes, bytes]]) -> bytes:
     """Entries, one restart, and the trailer: no compression, checksum."""
     content, before = b"", b""
     for key, value in entries:
-        shared = next(
-            (k for k in range(min(len(key), len(before))) if key[k] != before[k]),
-            min(len(key), len(before)),
-        )
-        content += (
-            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
-        )
+        shared = len(os.path.commonprefix([key, before]))
+        content += varint(shared) + varint(len(key) - shared) + varint(len(value))
+        content += key[shared:] + value
         before = key
     content += struct.pack("<II", 0, 1) + b"\0"
     return content + struct.pack("<I", masked_crc32c(content))
@@ -119,13 +110,13 @@ def table_block(entries: list[tuple[bytes, bytes]]) -> bytes:
 
 def field(number: int, value: int | bytes) -> bytes:
     """A field of a protocol buffer."""
-    return (
-        varint(number << 3) + varint(value)
-        if isinstance(value, int)
-        else varint(number << 3 | 2) + varint(len(value)) + value
-    )
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def varint(value: int) -> bytes:
-    """A whole number, 7 bits a byte."""
-    return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+    """A whole number, 7 bits per byte."""
+    if value < 128:
+        return bytes([value])
+    return bytes([value & 127 | 128]) + varint(value >> 7)

@@ -1,7 +1,7 @@
-"""Weights of a published class from each key's name and shape, the same in any program.
+"""Weights of a published class, computed from each key's name and shape, without a file.
 
-The tables in tests/golden/models were made with these functions: each holds the keys and shapes of
-a published class, and the embeddings that this class gave with these weights for these inputs.
+The tables in tests/golden/models were made with these functions: each has the keys and shapes of a
+published class, and the embeddings that this class gave with these weights for these inputs.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Published:
         }
 
     def input(self, length: int) -> np.ndarray:
-        """What the reference embedding was computed from: samples, or frames of features."""
+        """Input of the reference embedding: samples, or frames of features."""
         if self.facts.get("input", "waveform") == "waveform":
             return waveform(length, self.facts["seed"]) * np.float32(self.facts.get("loudness", 1))
         return features(length, self.facts["num_features"], self.facts["seed"])
@@ -51,7 +51,10 @@ def read_published(name: str) -> Published:
 
 
 def draw(name: str, shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
-    """The tensor of a key, drawn by a hash of name and shape, so that signals stay finite."""
+    """The tensor of a key, drawn from a hash of its name and shape.
+
+    The range is one where signals neither vanish nor overflow.
+    """
     last = re.split(r"[./]", name)[-1]
     if last in CONSTANTS:
         return CONSTANTS[last](shape)
@@ -60,11 +63,13 @@ def draw(name: str, shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np
     low, high = limits(last, shape)
     values = generator.uniform(low, high, size=shape).astype(np.float32)
     is_matrix = len(shape) > 1 and not name.endswith(("_hz_", "gamma", "alpha"))
-    return (values * scale if is_matrix else values).astype(np.float32)
+    if is_matrix:
+        values = values * scale
+    return values.astype(np.float32)
 
 
 def limits(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """The range that values are drawn from."""
+    """Range of the values."""
     if last == "low_hz_":
         return 0, 3000
     if last == "band_hz_":
@@ -75,8 +80,10 @@ def limits(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0.5, 1.5
     if len(shape) < 2:
         return -0.1, 0.1
-    fan_in = math.prod(shape[:-1] if last.endswith("kernel") else shape[1:])
-    high = (3 / fan_in) ** 0.5  # variance 1 / fan-in
+    inputs = shape[1:]
+    if last.endswith("kernel"):
+        inputs = shape[:-1]
+    high = (3 / math.prod(inputs)) ** 0.5  # variance 1 / fan-in
     return -high, high
 
 
@@ -92,17 +99,11 @@ CONSTANTS = {  # what a class computes when it is made, and saves with its weigh
 
 def waveform(num_samples: int, seed: int) -> np.ndarray:
     """Samples in [-0.5, 0.5)."""
-    return (
-        np.random.default_rng([seed, num_samples])
-        .uniform(-0.5, 0.5, size=num_samples)
-        .astype(np.float32)
-    )
+    generator = np.random.default_rng([seed, num_samples])
+    return generator.uniform(-0.5, 0.5, size=num_samples).astype(np.float32)
 
 
 def features(num_frames: int, num_features: int, seed: int) -> np.ndarray:
     """Features in [-3, 3), (frames, features)."""
-    return (
-        np.random.default_rng([seed, num_frames, num_features])
-        .uniform(-3, 3, size=(num_frames, num_features))
-        .astype(np.float32)
-    )
+    generator = np.random.default_rng([seed, num_frames, num_features])
+    return generator.uniform(-3, 3, size=(num_frames, num_features)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The b-vector back end: the published sizes, its formula by hand, a problem that a cosine cannot solve, and its way through files."""
+"""The b-vector back end: published sizes, formula, a problem that no cosine solves, and files."""
 
 import json
 
@@ -46,7 +46,7 @@ def voices(speakers, utterances=12, dimensions=16, seed=0):
     ]
 
 
-def eer_of(backend, embeddings, speakers):
+def compute_eer(backend, embeddings, speakers):
     enrol, test = np.triu_indices(len(speakers), k=1)
     rows = backend.transform(embeddings)
     scores, is_target = (
@@ -71,7 +71,7 @@ def test_parameters_are_those_published(dimensions, width, parameters):
 
 
 def test_the_network_by_hand():
-    """One hidden unit: 0.5 (a + b) - (a - b) + 2 a b + 1, leaky below 0; then log odds 3 h - 1 x h + 0.25."""
+    """One hidden unit: 0.5 (a + b) - (a - b) + 2 a b + 1, leaky; log odds 3 h - 1 x h + 0.25."""
     backend = BVector(hidden_units=(1,), symmetric=False, num_threads=1)
     backend.from_parts(
         {
@@ -111,11 +111,12 @@ def test_each_side_loses_inputs_of_its_own_and_activation_follows_dropout():
 def test_it_learns_what_a_cosine_does_not_see(learned):
     embeddings, speakers = voices(20, seed=1)
     ours, cosine = (
-        eer_of(learned, embeddings, speakers),
-        eer_of(BACKENDS["cosine"]().fit(embeddings), embeddings, speakers),
+        compute_eer(learned, embeddings, speakers),
+        compute_eer(BACKENDS["cosine"]().fit(embeddings), embeddings, speakers),
     )
     print(
-        f"unseen speakers: EER {ours:.1f} %, cosine {cosine:.1f} %; {learned.report_['evaluations']}"
+        f"unseen speakers: EER {ours:.1f} %, cosine {cosine:.1f} %; "
+        f"{learned.report_['evaluations']}"
     )
     assert ours < 0.6 * cosine
     evaluations = learned.report_["evaluations"]
@@ -155,13 +156,13 @@ def test_symmetric_scores_do_not_depend_on_the_order_of_the_sides(learned):
 def test_all_rows_against_all_are_the_single_scores(learned):
     rows = learned.transform(voices(3, seed=3)[0])
     enrol, test = rows[:12].reshape(2, 6, 16), rows[12:28].reshape(2, 8, 16)
-    found = learned.score_matrices(enrol, test)
+    scores = learned.score_matrices(enrol, test)
     expected = [
         [[float(learned.score(a[None], b[None])[0]) for b in test[pair]] for a in enrol[pair]]
         for pair in range(2)
     ]
-    assert found == pytest.approx(np.array(expected), abs=1e-5)
-    assert learned.score_matrices(enrol[0], test[0]) == pytest.approx(found[0], abs=1e-5)
+    assert scores == pytest.approx(np.array(expected), abs=1e-5)
+    assert learned.score_matrices(enrol[0], test[0]) == pytest.approx(scores[0], abs=1e-5)
 
 
 def test_the_last_weights_count_without_held_out_speakers_and_the_best_with_them():
@@ -213,7 +214,7 @@ def test_equal_error_rate_by_hand(target, nontarget, eer):
     [
         ({"steps": 0}, "steps is 0, expected 1 or more"),
         ({"pairs_per_kind": 0}, "pairs_per_kind is 0"),
-        ({"hidden_dropout": 1.0}, r"hidden_dropout is 1.0, expected a part in \[0, 1\)"),
+        ({"hidden_dropout": 1.0}, r"hidden_dropout is 1.0, expected a share in \[0, 1\)"),
         ({"validation_share": -0.1}, "validation_share is -0.1"),
         ({"hidden_units": []}, r"hidden_units is \[\], expected the width of one layer or more"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
@@ -268,7 +269,8 @@ def test_it_is_trained_stored_and_scored_by_the_steps(tmp_path):
         f"{keys[0]} {keys[1]} target\n{keys[0]} {keys[30]} nontarget\n"
     )
     (tmp_path / "b.yaml").write_text(
-        "name: bvector\nhidden_units: [64, 64]\nsteps: 20\nvalidate_every_steps: 10\nnum_threads: 1\n"
+        "name: bvector\nhidden_units: [64, 64]\nsteps: 20\n"
+        "validate_every_steps: 10\nnum_threads: 1\n"
     )
     train_backend(
         tmp_path / "x",

@@ -108,7 +108,7 @@ class AlphaFeatureMapScaling(FeatureMapScaling):
 
 
 def to_length(x_BE: torch.Tensor, *, offset: float, length: float = 1.0) -> torch.Tensor:
-    """``length`` * x / sqrt(|x|^2 + ``offset``)."""
+    """Vectors times ``length`` over the square root of their sum of squares plus ``offset``."""
     squared_length_B1 = x_BE.square().sum(dim=1, keepdim=True)
     return length * x_BE / (squared_length_B1 + offset).sqrt()
 

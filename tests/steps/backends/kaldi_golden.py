@@ -1,4 +1,4 @@
-"""Kaldi's own back-end files as arrays, for tests that hold ours against them."""
+"""Kaldi's own back-end files as arrays, for tests that compare ours with them."""
 
 from pathlib import Path
 
@@ -19,22 +19,23 @@ def vectors_of(name):
 def training():
     """Vectors and speakers that Kaldi trained on."""
     keys, vectors = vectors_of("train")
-    speaker_of = dict(line.split() for line in (GOLDEN / "train.utt2spk").read_text().splitlines())
-    return vectors, [speaker_of[key] for key in keys]
+    utt2spk = dict(line.split() for line in (GOLDEN / "train.utt2spk").read_text().splitlines())
+    return vectors, [utt2spk[key] for key in keys]
 
 
 def num_utts():
     """Utterances behind each row of enroll_mean.ark."""
-    count_of = dict(
-        line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
-    )
-    return np.array([int(count_of[key]) for key in vectors_of("enroll_mean")[0]])
+    lines = (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
+    counts = dict(line.split() for line in lines)
+    keys, _ = vectors_of("enroll_mean")
+    return np.array([int(counts[key]) for key in keys])
 
 
 def scores_beside_kaldi(backend, name, counts=None):
     """Ours, pairwise and all at once, and Kaldi's scores of the golden trials."""
     enrol, test, theirs = read_scores(GOLDEN / name)
-    (models, means), (tests, vectors) = vectors_of("enroll_mean"), vectors_of("test")
+    models, means = vectors_of("enroll_mean")
+    tests, vectors = vectors_of("test")
     left, right = backend.transform(means, counts), backend.transform(vectors)
     rows, columns = [models.index(key) for key in enrol], [tests.index(key) for key in test]
     return (
@@ -45,5 +46,5 @@ def scores_beside_kaldi(backend, name, counts=None):
 
 
 def same_signs(rows, theirs):
-    """Rows of a matrix turned so that each points the way of theirs: the sign of an eigenvector is the solver's choice."""
+    """Rows with the signs of theirs: the sign of an eigenvector depends on the solver."""
     return rows * np.sign(np.sum(rows * theirs, axis=1))[:, None]

@@ -1,4 +1,4 @@
-"""What is refused before a training, by numbers alone, is what the training would refuse, of every back end of conf/backends and some more."""
+"""`check` refuses, from numbers alone, what a training would refuse: all of conf/backends."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ OTHERS = {
 
 
 def refusal(work):
-    """What a piece of work is refused with; empty: it is not."""
+    """The message of a refusal; empty if there is none."""
     try:
         work()
     except ValueError as error:
@@ -39,12 +39,12 @@ def refusal(work):
 
 
 def small(options):
-    """The same back end with an LDA to 8 in place of 200: vectors of tests are short."""
+    """The same back end with an LDA to 8 instead of 200: vectors of tests are short."""
     links = [link | ({"dim": 8} if "dim" in link else {}) for link in options.get("links") or []]
     return options | ({"links": links} if links else {})
 
 
-# what a b-vector needs is looked at below: its training takes torch
+# the b-vector is tested below: its training needs torch
 @pytest.mark.parametrize("name", [*sorted(CONFIGS.keys() - {"bvector"}), *OTHERS])
 @given(
     dimensions=st.sampled_from([4, 8, 9, 12]),
@@ -60,16 +60,16 @@ def test_numbers_refuse_what_the_training_refuses(name, dimensions, utterances, 
     others = random.normal(size=(num_adaptation, dimensions))
     backend, _ = build_backend(FAMILIES, options, name)
     amount = Amount(np.array(utterances), num_adaptation if backend.needs_adaptation else None)
-    said = refusal(lambda: backend.check(dimensions, amount))
-    assert said or not refusal(lambda: backend.check(dimensions, Amount()))
+    message = refusal(lambda: backend.check(dimensions, amount))
+    assert message or not refusal(lambda: backend.check(dimensions, Amount()))
     refused = refusal(lambda: backend.fit(vectors, speakers, others))
-    # numbers do not show everything: what vectors are like may be refused besides
+    # numbers do not show everything: a training may also refuse the values of vectors
     of_vectors = "log-likelihood" in refused or "do not vary" in refused
-    assert bool(said) == bool(refused) or (of_vectors and not said), (said, refused)
+    assert bool(message) == bool(refused) or (of_vectors and not message), (message, refused)
 
 
 @pytest.mark.parametrize(("dimensions", "is_refused"), [(32, True), (199, True), (200, False)])
-def test_without_numbers_of_speakers_the_size_alone_is_looked_at(dimensions, is_refused):
+def test_without_numbers_of_speakers_only_the_size_is_checked(dimensions, is_refused):
     backend, _ = build_backend(FAMILIES, CONFIGS["lda_plda"], "lda_plda")
     if is_refused:
         with pytest.raises(ValueError, match=f"lda: dim 200 .*{dimensions} dimensions"):

@@ -1,4 +1,7 @@
-"""Every link and every score of the back ends against files that Kaldi's own programs made (tests/golden/kaldi/COMMANDS.txt)."""
+"""Every link and every score of the back ends against files that Kaldi's own programs made.
+
+tests/golden/kaldi/COMMANDS.txt has the commands.
+"""
 
 import numpy as np
 import pytest
@@ -69,7 +72,8 @@ def test_scores_are_those_of_kaldi(name, make, by_the_book):
         make(), name, num_utts() if by_the_book else None
     )
     print(
-        f"{name}: {len(theirs)} trials, largest difference {np.abs(pairwise - theirs).max():.1e}, at once {np.abs(at_once - theirs).max():.1e}"
+        f"{name}: {len(theirs)} trials, largest difference {np.abs(pairwise - theirs).max():.1e}, "
+        f"at once {np.abs(at_once - theirs).max():.1e}"
     )
     assert len(theirs) > 500
     assert (np.abs(pairwise - theirs) <= TOLERANCE * np.maximum(1, np.abs(theirs))).all()
@@ -109,7 +113,7 @@ def test_length_normalisation_is_that_of_kaldi(scaleup, name):
 
 @pytest.mark.parametrize("name", ["lda.mat", "lda.txt"])
 def test_lda_is_that_of_kaldi(name):
-    """Kaldi centred the vectors first, so that its offset column is next to 0; the sign of a row is the solver's choice."""
+    """Kaldi centred the vectors first: its offset is near 0.  Signs of rows are the solver's."""
     vectors, speakers = training()
     ours, theirs = (
         Lda(12).fit(Mean().fit(vectors, None, None).transform(vectors), speakers, None).matrix_,
@@ -152,7 +156,7 @@ def test_plda_has_the_parameters_of_kaldi():
 
 
 def test_plda_behind_lda_has_the_parameters_of_kaldi():
-    """Rows of our LDA may point the other way than Kaldi's; so do then the columns of the transform."""
+    """Rows of our LDA may have other signs than Kaldi's; then so do columns of the transform."""
     parts, theirs = our_chain().parts(), read_plda(GOLDEN / "plda_lda")
     signs = np.sign((parts["transform.mat"] * read_matrix(GOLDEN / "lda.mat")).sum(axis=1))
     mean, transform, psi = parts["plda"]

@@ -1,5 +1,7 @@
-"""LDA, PLDA training, length normalisation and scores against slow loops, speaker by speaker, over draws of any size: as the golden files were made,
-with another seed."""
+"""LDA, PLDA training, length normalisation and scores against slow loops, for random sizes.
+
+As the golden files were made, with other seeds.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ FEW = settings(max_examples=12)
 
 @st.composite
 def corpora(draw):
-    """Vectors of unequal speakers, some of them heard once, with their names, in a drawn order."""
+    """Vectors of unequal speakers, some with one vector, with their names, in random order."""
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     dimensions, num_speakers = draw(st.integers(2, 9)), draw(st.integers(14, 40))
     counts = rng.integers(1, draw(st.integers(3, 9)), num_speakers)
@@ -121,7 +123,7 @@ def test_scores_are_those_of_one_trial_after_the_other(corpus, options):
 
 
 def test_scores_of_vectors_of_any_length_are_those_of_double_precision():
-    """Without length normalisation squares of 10 million cancel; Kaldi keeps rows in single precision and computes in double."""
+    """Squares of 10 million cancel; Kaldi keeps rows in single precision, computes in double."""
     backend = Plda(normalize_length=False).from_parts(
         {"plda": (np.zeros(2), np.eye(2), np.array([0.5, 0.25]))}
     )
@@ -133,7 +135,8 @@ def test_scores_of_vectors_of_any_length_are_those_of_double_precision():
     expected = (alone - given) / 2
     ours = backend.score(backend.transform(enrol), backend.transform(test))
     print(
-        f"scores up to {np.abs(expected).max():.1e}, down to {np.abs(expected).min():.1e}, largest difference {np.abs(ours - expected).max():.1e}"
+        f"scores up to {np.abs(expected).max():.1e}, down to {np.abs(expected).min():.1e}, "
+        f"largest difference {np.abs(ours - expected).max():.1e}"
     )
     assert ours == pytest.approx(expected, rel=1e-6, abs=1e-3)
 

@@ -1,4 +1,4 @@
-"""PLDA: densities written out, known parameters found again, what must hold for any vectors, and what is refused."""
+"""PLDA: densities written out, known parameters recovered, invariants, and what is refused."""
 
 import re
 
@@ -53,7 +53,7 @@ def joint_covariance(count, within, between):
 @FEW
 @given(st.integers(0, 10_000), st.integers(1, 4))
 def test_a_score_is_the_ratio_of_the_joint_densities_of_all_vectors(seed, count):
-    """One speaker said the n enrolment utterances and the test, against two did: Gaussians of (n + 1) D dimensions."""
+    """One speaker against two for n enrolment utterances and the test: (n + 1) D dimensions."""
     rng = np.random.default_rng(seed)
     within, between = covariances(rng, 3)
     vectors, speakers = simulate(30, 4, within, between, seed)
@@ -101,11 +101,12 @@ def test_known_parameters_are_found_again(rank):
     mean, transform, psi = Plda(iterations=30, rank=rank).fit(vectors, speakers).parts()["plda"]
     back = np.linalg.inv(transform)
     errors = [
-        np.abs(found - true).max() / np.abs(true).max()
-        for found, true in ((back @ back.T, within), ((back * psi) @ back.T, between))
+        np.abs(result - true).max() / np.abs(true).max()
+        for result, true in ((back @ back.T, within), ((back * psi) @ back.T, between))
     ]
     print(
-        f"rank {rank}: largest error of W {errors[0]:.3f}, of B {errors[1]:.3f} of the largest entry"
+        f"rank {rank}: largest error of W {errors[0]:.3f}, of B {errors[1]:.3f} "
+        "of the largest entry"
     )
     assert mean == pytest.approx(np.full(6, 3.0), abs=0.15)
     assert errors[0] < 0.03
@@ -178,7 +179,8 @@ def test_pairwise_and_all_at_once_agree_for_any_numbers_of_utterances(seed):
     assert stacks == pytest.approx(np.stack([each[:5], each[5:10]]))
 
 
-def test_float32_vectors_have_the_scores_of_float64_within_the_contract_however_well_speakers_differ():
+def test_float32_vectors_have_the_scores_of_float64_within_the_contract():
+    """Also where speakers differ much."""
     within, between = np.eye(40), 1e4 * np.eye(40)
     vectors, speakers = simulate(200, 5, within, between)
     backend = Plda().fit(vectors, speakers)
@@ -188,7 +190,8 @@ def test_float32_vectors_have_the_scores_of_float64_within_the_contract_however_
     )
     relative = np.abs(exact - rounded) / np.maximum(1, np.abs(exact))
     print(
-        f"largest difference {np.abs(exact - rounded).max():.1e}, beside the score {relative.max():.1e}"
+        f"largest difference {np.abs(exact - rounded).max():.1e}, "
+        f"relative to the score {relative.max():.1e}"
     )
     assert relative.max() <= 1e-3
 
@@ -398,7 +401,7 @@ def test_wrong_options_and_files_are_refused(make, message):
 
 @pytest.mark.parametrize(("dimensions", "names_a_file"), [(64, True), (10, False)])
 def test_too_large_an_lda_says_which_key_and_what_fits(dimensions, names_a_file):
-    """And what it says works: the largest that it allows, and the file that it names where that fits."""
+    """And its remedy works: the largest dim that it allows, and the file that it names."""
     vectors, speakers = simulate(80, 3, np.eye(dimensions), np.eye(dimensions))
     with pytest.raises(
         ValueError, match="in the back end's YAML set dim of the link lda to"

@@ -15,7 +15,7 @@ def unit(vectors):
 
 @pytest.fixture
 def vectors():
-    """Training and test vectors whose dimensions have other scales and means."""
+    """Training and test vectors with a different scale and mean per dimension."""
     rng = np.random.default_rng(0)
     scale, mean = np.array([100.0, 1.0, 0.01]), np.array([50.0, -3.0, 0.1])
     return mean + scale * rng.normal(size=(60, 3)), mean + scale * rng.normal(size=(9, 3))
@@ -35,9 +35,9 @@ def test_the_scaled_cosine_is_that_of_z_normalised_rows(vectors, subtract_mean):
 def test_a_dimension_that_is_the_same_in_all_training_vectors_becomes_0(vectors):
     train, test = (np.column_stack([rows, np.full(len(rows), 0.1)]) for rows in vectors)
     test[:, 3] += 5
-    found = Cosine(True, [Scale()]).fit(train.astype(np.float32)).transform(test)
-    np.testing.assert_array_equal(found[:, 3], 0)
-    assert np.isfinite(found).all()
+    rows = Cosine(True, [Scale()]).fit(train.astype(np.float32)).transform(test)
+    np.testing.assert_array_equal(rows[:, 3], 0)
+    assert np.isfinite(rows).all()
 
 
 @pytest.mark.parametrize(

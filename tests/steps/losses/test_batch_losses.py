@@ -1,4 +1,7 @@
-"""Losses that compare utterances of a batch, and the center loss, against loops over single numbers; their gradients, layouts and extremes."""
+"""Losses that compare utterances of a batch, and the center loss, against loops over numbers.
+
+Also their gradients, layouts and extremes.
+"""
 
 import math
 
@@ -210,9 +213,7 @@ def test_order_of_rows_and_names_of_speakers_change_nothing(
     name, options, seed, num_speakers, num_utterances
 ):
     embedding_BE, labels_B = make_batch(seed, num_speakers, num_utterances)
-    if (
-        "prototypical" in name
-    ):  # whose queries are the first utterances: the order of one speaker's rows matters
+    if "prototypical" in name:  # its queries are the first utterances: rows of a speaker keep order
         order_B = torch.cat(
             [
                 (labels_B == label).nonzero()[:, 0]
@@ -241,7 +242,7 @@ def test_losses_of_cosines_ignore_the_lengths_of_embeddings(name):
 
 @pytest.mark.parametrize("options", TRIPLETS, ids=spelled)
 def test_triplet_gradient_reaches_anchor_positive_and_negative(options):
-    """A loss taken from detached copies, as Deep Speaker's published code has in its first epochs, trains nothing."""
+    """A loss of detached copies, as in Deep Speaker's first published epochs, trains nothing."""
     angles = torch.tensor([0.0, 0.6, 0.9, 1.5])  # two speakers, side by side on the circle
     embedding_BE = torch.stack([angles.cos(), angles.sin()], dim=1).double().requires_grad_()
     loss, _ = LOSSES["triplet"](2, 2, **options | {"margin": 1.5})(
@@ -253,7 +254,7 @@ def test_triplet_gradient_reaches_anchor_positive_and_negative(options):
 
 
 def test_semi_hard_takes_the_nearest_negative_beyond_the_positive():
-    """On a line at 0 (anchor), 2 (positive); negatives at 1 (too hard), 2.5 (semi-hard), 2.8 (semi-hard, further), 9 (too easy)."""
+    """On a line: anchor 0, positive 2; negatives 1 (hard), 2.5 and 2.8 (semi-hard), 9 (easy)."""
     position_B = torch.tensor([0.0, 2.0, -1.0, 2.5, -2.8, 9.0])
     loss = LOSSES["triplet"](1, 2, distance="euclidean", margin=1.0)
     harder_PG = (2.0 - position_B.abs())[None, :]
@@ -296,7 +297,7 @@ def test_ge2e_names_the_factors_of_its_scalars_gradients():
 
 @comparing
 @pytest.mark.parametrize(
-    ("labels", "found"),
+    ("labels", "layout"),
     [
         ([0, 0, 0, 0], "1 speakers with 4 to 4"),
         ([0, 1, 2, 3], "4 speakers with 1 to 1"),
@@ -305,12 +306,12 @@ def test_ge2e_names_the_factors_of_its_scalars_gradients():
         ([], "0 speakers with 0 to 0"),
     ],
 )
-def test_other_layouts_than_speakers_by_utterances_are_refused(name, options, labels, found):
+def test_other_layouts_than_speakers_by_utterances_are_refused(name, options, labels, layout):
     loss = LOSSES[name](3, 50, **options)
     assert loss.batch_shape == "speakers_x_utterances"
     with pytest.raises(
         ValueError,
-        match=f"{len(labels)} rows has {found} utterances each, expected 2 or more speakers",
+        match=f"{len(labels)} rows has {layout} utterances each, expected 2 or more speakers",
     ) as error:
         loss(torch.randn(len(labels), 3), torch.tensor(labels, dtype=torch.int64))
     assert "\n" not in str(error.value)
@@ -352,7 +353,10 @@ def test_extreme_embeddings_give_finite_losses_and_gradients(name, options, kind
 
 @pytest.mark.parametrize("sizes", [(2, 2), (4, 5), (3, 7)])
 def test_prototypical_distances_are_taken_over_the_embedding_s_axis(sizes):
-    """With far clusters every query is right; distances over another axis, as of some broadcasts, would leave a guess's loss, log N."""
+    """With distant clusters every query is correct.
+
+    Distances over another axis, as of some broadcasts, would leave the loss of a guess, log N.
+    """
     num_speakers, num_utterances = sizes
     labels_B = torch.arange(num_speakers).repeat(num_utterances)
     embedding_BE = 10.0 * torch.eye(8)[labels_B]

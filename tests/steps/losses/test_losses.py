@@ -1,4 +1,4 @@
-"""Classification losses against the formula written out for one utterance at a time and at the ends of the angle's range; and every loss."""
+"""Classification losses against the formula for one utterance at a time; and every loss."""
 
 import math
 
@@ -28,7 +28,7 @@ OPTIONS = [
 CLASSIFICATION = ["softmax", "am_softmax", "aam_softmax"]
 
 
-def one_of(name, embedding_dim, num_speakers):
+def make_loss(name, embedding_dim, num_speakers):
     parts = {
         "parts": [
             {"name": "softmax"},
@@ -126,14 +126,14 @@ def test_loss_and_count_equal_the_slow_computation(options, seed):
     expected = sum(kept) / len(kept) + (
         slow_speaker_basis(loss, options) if "speaker_basis_weight" in options else 0.0
     )
-    found, num_correct = loss(embedding_BE, labels_B)
-    assert found.item() == pytest.approx(
+    value, num_correct = loss(embedding_BE, labels_B)
+    assert value.item() == pytest.approx(
         expected, abs=1e-9 if "aam" not in options["name"] else 1e-4
     )  # whose sine is at least 3e-4
     assert num_correct.item() == correct
-    found, num_correct = loss.float()(embedding_BE.float(), labels_B)
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(expected, abs=2e-4)
+    value, num_correct = loss.float()(embedding_BE.float(), labels_B)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(expected, abs=2e-4)
 
 
 def test_speaker_basis_loss_of_100_000_speakers_needs_no_square_matrix():
@@ -187,14 +187,14 @@ def test_gradients_are_finite_at_the_ends_of_the_range(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_is_computed_in_float32_under_autocast(name):
     torch.manual_seed(0)
-    loss = one_of(name, 16, 5).eval()
+    loss = make_loss(name, 16, 5).eval()
     embedding_BE, labels_B = torch.randn(8, 16), torch.arange(4).repeat(2)
     expected, _ = loss(embedding_BE, labels_B)
     rounded, _ = loss(embedding_BE.bfloat16().float(), labels_B)
     with torch.autocast("cpu", torch.bfloat16):
-        found, _ = loss(embedding_BE, labels_B)
+        value, _ = loss(embedding_BE, labels_B)
         of_bf16, _ = loss(embedding_BE.bfloat16(), labels_B)
-    assert torch.equal(found, expected)
+    assert torch.equal(value, expected)
     assert torch.equal(of_bf16, rounded)
     assert of_bf16.dtype == torch.float32
 
@@ -202,7 +202,7 @@ def test_loss_is_computed_in_float32_under_autocast(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_separates_embeddings_that_may_move(name):
     torch.manual_seed(0)
-    loss = one_of(name, 8, 4)
+    loss = make_loss(name, 8, 4)
     labels_B = torch.arange(4).repeat(8)
     embedding_BE = (
         0.5 * torch.nn.functional.one_hot(labels_B, 8) + 0.5 * torch.randn(32, 8)
@@ -215,7 +215,8 @@ def test_loss_separates_embeddings_that_may_move(name):
         last.backward()
         optimizer.step()
     print(
-        f"{name}: loss {first.item():.2f} -> {last.item():.2f}, {before.item()} -> {num_correct.item()} of 32 right"
+        f"{name}: loss {first.item():.2f} -> {last.item():.2f}, "
+        f"{before.item()} -> {num_correct.item()} of 32 correct"
     )
     assert last < 0.7 * first
     assert (
@@ -226,7 +227,7 @@ def test_loss_separates_embeddings_that_may_move(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_state_survives_a_round_trip_and_the_gradient_reaches_every_weight(name):
     torch.manual_seed(0)
-    loss, other = one_of(name, 4, 3), one_of(name, 4, 3)
+    loss, other = make_loss(name, 4, 3), make_loss(name, 4, 3)
     embedding_BE, labels_B = torch.randn(6, 4), torch.arange(3).repeat(2)
     value, _ = loss(embedding_BE, labels_B)
     if value.requires_grad:

@@ -1,4 +1,4 @@
-"""Two processes, each with every second row of the batch, end with the losses, gradients, counts and centres of one process."""
+"""Two processes with half the rows of a batch each give the results of one process."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class NetworkAndLoss(nn.Module):
 
 
 def two_steps(name, rank, world):
-    """Loss, count, gradients and state after two steps: the second sees the centres that the first has moved."""
+    """Loss, count, gradients and state after two steps; the first moves the second's centres."""
     both = NetworkAndLoss(name)
     model = DistributedDataParallel(both) if world > 1 else both
     torch.manual_seed(2)
@@ -65,13 +65,10 @@ def work(rank, folder):
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
     )
-    (folder / f"{rank}.json").write_text(
-        json.dumps({name: two_steps(name, rank, 2) for name in LOSSES})
-    )
-    torch.distributed.barrier()  # nobody leaves whom another still needs
-    os._exit(
-        0
-    )  # as utils.cli does: threads of gloo that stir while Python winds up have it abort (pytorch #179291)
+    steps = {name: two_steps(name, rank, 2) for name in LOSSES}
+    (folder / f"{rank}.json").write_text(json.dumps(steps))
+    torch.distributed.barrier()  # neither ends while the other still needs it
+    os._exit(0)  # as utils.cli does: gloo's threads can abort Python's exit (pytorch #179291)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +78,11 @@ def results(tmp_path_factory):
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-def close(found, expected):
-    assert set(found) == set(expected)
+def close(result, expected):
+    assert set(result) == set(expected)
     for key, value in expected.items():
         torch.testing.assert_close(
-            torch.tensor(found[key]),
+            torch.tensor(result[key]),
             torch.tensor(value),
             rtol=1e-4,
             atol=1e-5,

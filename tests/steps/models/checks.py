@@ -1,21 +1,19 @@
-"""What the tests of several networks check alike, on networks small enough for many variants."""
+"""Checks that the tests of several networks share, for networks of a few channels."""
 
 import torch
 import torch.nn.functional as F
 
 
 def unreached_parameters(network, waveforms_BS):
-    """Names of the parameters that a training step on three or more utterances of one length gives no gradient."""
-    network(
-        waveforms_BS,
-        torch.full((len(waveforms_BS),), waveforms_BS.shape[1]),
-        range(1, len(waveforms_BS) + 1),
-    ).square().sum().backward()
-    return {
-        name
-        for name, parameter in network.named_parameters()
-        if parameter.grad is None or not parameter.grad.any()
-    }
+    """Parameters without a gradient after a step on three or more utterances of one length."""
+    lengths_B = torch.full((len(waveforms_BS),), waveforms_BS.shape[1])
+    embedding_BE = network(waveforms_BS, lengths_B, range(1, len(waveforms_BS) + 1))
+    embedding_BE.square().sum().backward()
+    names = set()
+    for name, parameter in network.named_parameters():
+        if parameter.grad is None or not parameter.grad.any():
+            names.add(name)
+    return names
 
 
 def assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-5):
@@ -23,13 +21,11 @@ def assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-
     network.eval()
     with torch.no_grad():
         together_BE = F.normalize(network(waveforms_BS, lengths_B))
-        alone_BE = torch.cat(
-            [
-                F.normalize(network(waveforms_BS[row : row + 1, :n], lengths_B[row : row + 1]))
-                for row, n in enumerate(lengths_B)
-            ]
-        )
-    torch.testing.assert_close(together_BE, alone_BE, atol=atol, rtol=0)
+        alone = []
+        for row, length in enumerate(lengths_B):
+            embedding_1E = network(waveforms_BS[row : row + 1, :length], lengths_B[row : row + 1])
+            alone.append(F.normalize(embedding_1E))
+    torch.testing.assert_close(together_BE, torch.cat(alone), atol=atol, rtol=0)
 
 
 def assert_autocast_gives_float32_and_nearly_the_same(network):

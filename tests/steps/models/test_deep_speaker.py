@@ -1,4 +1,4 @@
-"""Deep Speaker's networks: counts, sizes of the maps, a slow computation of the layers, and the length of embeddings."""
+"""Deep Speaker's networks: counts, sizes of the maps, slow layers, and length of embeddings."""
 
 import itertools
 

@@ -76,7 +76,7 @@ def sigmoid(x):
 
 
 def tensorflow_layer(kernel, bias, projection, x_TF):
-    """TensorFlow 1's LSTMCell with a projection: one matrix for [inputs, projections], gates i, j, f, o, and 1 added to f."""
+    """TensorFlow 1's LSTMCell: one matrix for [inputs, projections], gates i, j, f (+ 1), o."""
     cell, output, outputs = np.zeros(len(projection)), np.zeros(projection.shape[1]), []
     for x_F in x_TF:
         i, j, f, o = np.split(np.concatenate([x_F, output]) @ kernel + bias, 4)
@@ -109,15 +109,16 @@ def test_outputs_are_those_of_tensorflow_cells():
             getattr(network.lstm, f"{name}_l{layer}").copy_(torch.from_numpy(value.copy()))
         output_TP = tensorflow_layer(kernel, bias, projection, output_TP)
     expected_E = output_TP[-1] / np.sqrt((output_TP[-1] ** 2).sum() + 1e-6)
-    found_TP = network.lstm(torch.from_numpy(x_TF)[None])[0][0].numpy()
+    result_TP = network.lstm(torch.from_numpy(x_TF)[None])[0][0].numpy()
     network.lstm.float()
-    found_E = network.trunk(torch.from_numpy(x_TF).float()[None], torch.tensor([160]))[0].numpy()
+    result_E = network.trunk(torch.from_numpy(x_TF).float()[None], torch.tensor([160]))[0].numpy()
     double, single = (
-        np.abs(found - expected).max() / np.abs(expected).max()
-        for found, expected in ((found_TP, output_TP), (found_E, expected_E))
+        np.abs(result - expected).max() / np.abs(expected).max()
+        for result, expected in ((result_TP, output_TP), (result_E, expected_E))
     )
     print(
-        f"largest relative difference from TensorFlow's cells, 160 frames: {double:.1e} in float64, {single:.1e} in float32"
+        "largest relative difference from TensorFlow's cells, 160 frames: "
+        f"{double:.1e} in float64, {single:.1e} in float32"
     )
     assert double < 1e-12
     assert single < 1e-5
@@ -158,11 +159,11 @@ def test_embedding_is_the_last_frame_of_each_utterance_divided_by_the_published_
     network = Ge2eLstm(**SMALL).eval()
     features_BTF, num_frames_B = torch.randn(2, 9, 40), torch.tensor([9, 5])
     outputs_BTE, _ = network.lstm(features_BTF)
-    found_BE = network.trunk(features_BTF, num_frames_B)
+    result_BE = network.trunk(features_BTF, num_frames_B)
     for row, last in enumerate((8, 4)):
         output_E = outputs_BTE[row, last]
         torch.testing.assert_close(
-            found_BE[row], output_E / (output_E.square().sum() + 1e-6).sqrt()
+            result_BE[row], output_E / (output_E.square().sum() + 1e-6).sqrt()
         )
 
 
@@ -184,7 +185,7 @@ def test_windows_overlap_by_half_and_the_last_one_ends_with_the_utterance():
 def test_long_utterances_are_the_mean_of_their_windows():
     network = Ge2eLstm(**SMALL, window_frames=8).eval()
     features_BTF, num_frames_B = torch.randn(3, 18, 40), torch.tensor([18, 8, 3])
-    found_BE = network.trunk(features_BTF, num_frames_B)
+    result_BE = network.trunk(features_BTF, num_frames_B)
     network.window_frames = None
 
     def alone(row, start, end):
@@ -195,7 +196,7 @@ def test_long_utterances_are_the_mean_of_their_windows():
         alone(1, 0, 8),
         alone(2, 0, 3),
     ]
-    torch.testing.assert_close(found_BE, torch.stack(expected))
+    torch.testing.assert_close(result_BE, torch.stack(expected))
 
 
 def test_training_sees_whole_crops_and_gradients_reach_every_parameter():

@@ -1,4 +1,4 @@
-"""The thin ResNet-34 against the published table: counts, sizes of the maps, and the pooling by hand."""
+"""The thin ResNet-34 against the published table: counts, sizes of the maps, slow pooling."""
 
 import pytest
 import torch
@@ -135,7 +135,7 @@ def test_weights_are_orthogonal_at_the_start():
 
 
 def slow_vlad(pooling, x_BCFT, frames_BD1T, num_frames):
-    """Frame by frame, centre by centre, as the paper's equation stands, ghosts included and dropped at the end."""
+    """Frame by frame and centre by centre, as in the paper; ghosts are dropped at the end."""
     scores_BNT = pooling.weights(x_BCFT).squeeze(2)
     centres_ND = torch.cat([pooling.centres_KD, pooling.ghost_centres_GD])
     rows = []
@@ -251,7 +251,10 @@ def test_spec_augment_needs_seeds_in_training_and_does_nothing_in_evaluation():
         ({"blocks": []}, "blocks is []"),
         (
             {"strides": [1, 2]},
-            "blocks [2, 3, 3, 3], bottleneck_channels [48, 96, 128, 256], stage_channels [96, 128, 256, 512] and strides [1, 2]",
+            (
+                "blocks [2, 3, 3, 3], bottleneck_channels [48, 96, 128, 256], "
+                "stage_channels [96, 128, 256, 512] and strides [1, 2]"
+            ),
         ),
         ({"strides": [1, 2, 0, 2]}, "strides is [1, 2, 0, 2]"),
         ({"conv_stride": 0}, "conv_stride is 0"),

@@ -1,4 +1,4 @@
-"""MR-RawNet against the published table: counts part by part, frames of every branch, its pieces by hand, and inputs of any length."""
+"""MR-RawNet against the published table: counts, frames of branches, slow layers, any lengths."""
 
 import pytest
 import torch
@@ -253,7 +253,8 @@ def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
         torch.tensor([16000, 9001, network.min_samples, 9600]),
     )
     assert unreached_parameters(network, waveforms_BS) == set(network.without_gradient)
-    # 1e-5 is what test_registry.py holds the real sizes to: with so few channels the logarithm of one filter's output near 0 shows in the embedding
+    # test_registry.py demands 1e-5 of the real sizes: with so few channels the logarithm of one
+    # filter's output near 0 shows in the embedding
     assert_batch_mates_change_nothing(network, waveforms_BS, lengths_B, atol=1e-4)
 
 

@@ -1,7 +1,8 @@
-"""RawNet against an independent computation in NumPy, in Keras' layouts, layer by layer; its GRU by hand; what pre-training hands over.
+"""RawNet against NumPy in Keras' layouts, layer by layer; its GRU; the weights of pre-training.
 
-The published network runs on Keras 2.2 alone, so its formulas stand here a second time.  Layouts there: features (frames, channels), kernels (taps,
-in, out), dense weights (in, out), a GRU's gates in the order update, reset, candidate.
+The published network runs on Keras 2.2 only, so its formulas are repeated here.  Keras' layouts:
+features (frames, channels), kernels (taps, in, out), dense weights (in, out), a GRU's gates in the
+order update, reset, candidate.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from steps.losses import LOSSES
 from steps.models import MODELS
 from steps.models.rawnet import HardSigmoidGru, RawNet, RawNetPretraining, hard_sigmoid
-from tests.steps.models.test_registry import CONF, count, network_of
+from tests.steps.models.test_registry import CONF, build_network, count
 from utils.config import build, read_yaml
 from utils.training.checkpoints import take_weights
 from utils.training.settings import read_phases
@@ -107,14 +108,15 @@ class Keras:
         return x_C @ self.state[f"{name}.weight"].T + self.state[f"{name}.bias"]
 
 
-def outputs_of(network, modules, waveform_S):
+def layer_outputs(network, modules, waveform_S):
     """Outputs of the named modules, as (frames, channels) arrays, and the embedding."""
     seen = {}
 
     def keep(name):
         def hook(module, given, result):
-            x = result[0] if isinstance(result, tuple) else result
-            seen[name] = x[0].numpy().T if x.ndim == 3 else x[0].numpy()
+            if isinstance(result, tuple):
+                result = result[0]
+            seen[name] = result[0].numpy().T  # (channels,) stays as it is
 
         return hook
 
@@ -126,16 +128,16 @@ def outputs_of(network, modules, waveform_S):
     return seen
 
 
-def assert_near(found, expected):
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+def assert_near(result, expected):
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_every_layer_computes_what_keras_computes():
     network = randomised(RawNet(**SMALL, gru_states=5, embedding_dim=3))
     waveform_S = noise(3**7 * 3 + 100)
     blocks = [f"frames.blocks.{number}" for number in range(6)]
-    ours, keras = outputs_of(network, [*blocks, "gru"], waveform_S), Keras(network)
+    ours, keras = layer_outputs(network, [*blocks, "gru"], waveform_S), Keras(network)
     samples_S = waveform_S.double().numpy() * 32768
     x_TC = keras.strided_conv(samples_S[1:] - 0.97 * samples_S[:-1])
     for name in blocks:
@@ -153,7 +155,7 @@ def test_the_network_of_pretraining_computes_what_keras_computes():
         RawNetPretraining(**SMALL, last_block_channels=5, last_conv_channels=7, embedding_dim=3)
     )
     waveform_S = noise(3**8 * 2 + 3000, seed=1)
-    ours, keras = outputs_of(network, ["frames", "last_block"], waveform_S), Keras(network)
+    ours, keras = layer_outputs(network, ["frames", "last_block"], waveform_S), Keras(network)
     samples_S = waveform_S.double().numpy() * 32768
     x_TC = keras.strided_conv(samples_S[1:] - 0.97 * samples_S[:-1])
     for number in range(6):
@@ -259,7 +261,7 @@ def test_with_a_head_for_1211_speakers_there_are_5934848_weights():
         embedding_dim=128,
         num_speakers=1211,
     )
-    assert count(network_of(CONF / "rawnet.yaml")) + count(loss) == 5_934_848
+    assert count(build_network(CONF / "rawnet.yaml")) + count(loss) == 5_934_848
 
 
 @pytest.mark.parametrize(

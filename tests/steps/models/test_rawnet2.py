@@ -1,4 +1,4 @@
-"""RawNet's PyTorch port, RawNet2 in its variants, RawNet2 modified, RawNet3: sizes, unused weights, masking, what is refused."""
+"""RawNet's port, RawNet2 and its variants, RawNet3: sizes, unused weights, masking, refusals."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from steps.models.rawnet2 import RawNet2, WaveformNorm
 from steps.models.rawnet2_modified import RawNet2Modified
 from steps.models.rawnet3 import RawNet3
 from steps.models.rawnet_port import RawNetPort
-from tests.steps.models.test_registry import CONF, count, network_of
+from tests.steps.models.test_registry import CONF, build_network, count
 from utils.config import build, read_yaml
 
 BLOCKS = {"block_channels": (4, 4, 6, 6, 6, 6)}
@@ -66,7 +66,7 @@ def embed(network, *waveforms):
     ],
 )
 def test_with_a_head_there_are_as_many_weights_as_published(name, num_speakers, published):
-    network = network_of(CONF / f"{name}.yaml")
+    network = build_network(CONF / f"{name}.yaml")
     loss = build(
         LOSSES,
         read_yaml(CONF / f"{name}.yaml")["loss"],

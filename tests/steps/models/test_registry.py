@@ -1,4 +1,4 @@
-"""What every network promises (docs/architecture.md, section 6), tried on all of MODELS and on every YAML in conf/ that has a network."""
+"""What every network promises (docs/architecture.md), for all of MODELS and every YAML in conf/."""
 
 from pathlib import Path
 
@@ -38,12 +38,12 @@ PUBLISHED_PARAMETERS = {
 }
 
 
-def network_of(path, seed=0):
+def build_network(path, seed=0):
     torch.manual_seed(seed)
     return build(MODELS, read_yaml(path)["model"], f"{path.name}: model")
 
 
-def loss_of(path, network, num_speakers):
+def build_loss(path, network, num_speakers):
     return build(
         LOSSES,
         read_yaml(path)["loss"],
@@ -53,7 +53,7 @@ def loss_of(path, network, num_speakers):
     )
 
 
-def labels_of(loss, num_rows):
+def make_labels(loss, num_rows):
     """Every row another speaker; two rows of each where the loss compares them."""
     return torch.arange(num_rows) // (2 if hasattr(loss, "batch_shape") else 1)
 
@@ -67,7 +67,7 @@ def noise(*shape, seed=0):
 
 
 def inputs(network, batch, num_samples):
-    """Waveforms, or the features that a network takes in their place."""
+    """Waveforms, or features for a network that takes them."""
     return noise(
         batch,
         num_samples,
@@ -98,22 +98,22 @@ def test_the_page_on_training_lists_every_published_network(stem):
 
 @pytest.mark.parametrize("stem", PUBLISHED_PARAMETERS)
 def test_full_size_has_the_published_parameters(stem):
-    found = count(network_of(CONF / f"{stem}.yaml"))
-    print(f"{stem}: {found:,} parameters")
-    assert found == PUBLISHED_PARAMETERS[stem]
+    num_parameters = count(build_network(CONF / f"{stem}.yaml"))
+    print(f"{stem}: {num_parameters:,} parameters")
+    assert num_parameters == PUBLISHED_PARAMETERS[stem]
 
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_cpu_size_keeps_five_percent_of_the_parameters_and_every_kind_of_layer(path):
     small, full = (
-        network_of(path),
-        network_of(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml")),
+        build_network(path),
+        build_network(path.with_name(f"{path.stem.removesuffix('_cpu')}.yaml")),
     )
     print(f"{path.stem}: {count(small):,} of {count(full):,} parameters")
     assert count(small) >= 0.05 * count(full)
 
     def kinds(network):
-        """Types of modules with the types of their children: a block with a projection differs from one without."""
+        """Types of modules with the types of their children, which tell blocks apart."""
         return {
             (
                 type(module),
@@ -143,8 +143,8 @@ def test_cpu_yaml_keeps_front_end_loss_and_kind_of_optimizer(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
-    network = network_of(path)
-    loss = loss_of(path, network, num_speakers=2)
+    network = build_network(path)
+    loss = build_loss(path, network, num_speakers=2)
     before = {name: parameter.clone() for name, parameter in network.named_parameters()}
     num_samples = one_second_or_more(network)
     num_rows = 4 if hasattr(loss, "batch_shape") else 2
@@ -155,7 +155,7 @@ def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
     )
     assert embedding_BE.shape == (num_rows, network.embedding_dim)
     assert embedding_BE.isfinite().all()
-    value, _ = loss(embedding_BE, labels_of(loss, num_rows))
+    value, _ = loss(embedding_BE, make_labels(loss, num_rows))
     value.backward()
     unreached = {
         name
@@ -176,7 +176,7 @@ def test_one_step_on_two_of_the_shortest_inputs_reaches_every_parameter(path):
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_the_shortest_input_is_taken_and_a_shorter_one_refused(path):
-    network = network_of(path).eval()
+    network = build_network(path).eval()
     shortest = network.min_samples
     assert network(noise(1, shortest), torch.tensor([shortest])).isfinite().all()
     with pytest.raises(ValueError, match=f"of {shortest - 1} samples"):
@@ -186,7 +186,7 @@ def test_the_shortest_input_is_taken_and_a_shorter_one_refused(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_batch_mates_and_padding_change_nothing(path):
-    network = network_of(path)
+    network = build_network(path)
     for module in network.modules():
         if isinstance(
             module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d
@@ -218,13 +218,13 @@ def test_batch_mates_and_padding_change_nothing(path):
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_state_makes_the_round_trip(path, tmp_path):
-    network = network_of(path, seed=0)
+    network = build_network(path, seed=0)
     num_samples = one_second_or_more(network)
     network(
         noise(4, num_samples), torch.full((4,), num_samples), range(4)
     )  # moves the running statistics
     torch.save(network.state_dict(), tmp_path / "state.pt")
-    other = network_of(path, seed=1)
+    other = build_network(path, seed=1)
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     batch = noise(2, num_samples), torch.tensor([num_samples, num_samples])
     with torch.no_grad():
@@ -233,7 +233,7 @@ def test_state_makes_the_round_trip(path, tmp_path):
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_same_seed_same_weights(path):
-    one, other, third = network_of(path, 5), network_of(path, 5), network_of(path, 6)
+    one, other, third = build_network(path, 5), build_network(path, 5), build_network(path, 6)
     assert all(
         torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items()
     )
@@ -245,13 +245,13 @@ def test_same_seed_same_weights(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
 def test_cpu_size_overfits_a_batch(path):
-    network = network_of(path)
-    loss = loss_of(path, network, num_speakers=8)
+    network = build_network(path)
+    loss = build_loss(path, network, num_speakers=8)
     num_samples = one_second_or_more(network)
     waveforms_BS, lengths_B, labels_B = (
         noise(8, num_samples),
         torch.full((8,), num_samples),
-        labels_of(loss, 8),
+        make_labels(loss, 8),
     )
     if hasattr(loss, "batch_shape"):  # what is alike in a speaker's rows: a tone
         waveforms_BS += 0.1 * torch.sin(
@@ -276,7 +276,8 @@ def test_cpu_size_overfits_a_batch(path):
         if losses[-1] < 0.1 * losses[0] and num_correct == 8:
             break
     print(
-        f"{path.stem}: {step + 1} steps, loss {losses[0]:.2f} -> {losses[-1]:.3f}, {num_correct.item()} of 8 right"
+        f"{path.stem}: {step + 1} steps, loss {losses[0]:.2f} -> {losses[-1]:.3f}, "
+        f"{num_correct.item()} of 8 correct"
     )
     assert losses[-1] < 0.1 * losses[0]
     assert num_correct == 8
