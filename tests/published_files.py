@@ -1,6 +1,5 @@
 """Files of weights as published programs save them: torch, Keras, TensorFlow checkpoints."""
 
-import os.path
 import struct
 from pathlib import Path
 
@@ -100,7 +99,9 @@ def table_block(entries: list[tuple[bytes, bytes]]) -> bytes:
     """Entries, one restart, and the trailer: no compression, checksum."""
     content, before = b"", b""
     for key, value in entries:
-        shared = len(os.path.commonprefix([key, before]))
+        shared = 0
+        while shared < min(len(key), len(before)) and key[shared] == before[shared]:
+            shared += 1
         content += varint(shared) + varint(len(key) - shared) + varint(len(value))
         content += key[shared:] + value
         before = key

@@ -47,6 +47,7 @@ class WeightedSum(nn.Module):
 
     @margin.setter
     def margin(self, value: float) -> None:
+        """Set it in all parts."""
         self._margin = value
         for part, margin in zip(self.parts, self.margins, strict=True):
             if margin is not None:

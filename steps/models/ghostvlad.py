@@ -291,7 +291,8 @@ class VladPooling(nn.Module):
         self, x_BCFT: torch.Tensor, frames_BD1T: torch.Tensor, mask_BT: torch.Tensor | None
     ) -> torch.Tensor:
         """One vector of K * D per utterance, centre after centre."""
-        weights_BNT = self.weights(x_BCFT).squeeze(2).float().softmax(dim=1)
+        logits_BNT = self.weights(x_BCFT).squeeze(2).float()
+        weights_BNT = logits_BNT.softmax(dim=1)
         with torch.autocast(x_BCFT.device.type, enabled=False):  # differences of sums over frames
             weights_BKT = weights_BNT[:, : len(self.centres_KD)]
             if mask_BT is not None:

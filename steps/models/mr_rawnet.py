@@ -150,11 +150,8 @@ class MrRawNet(EmbeddingNetwork):
         self.join = ConvReluNorm(NUM_BRANCHES * branch_channels, channels, 5)
         self.stages = nn.ModuleList()
         for _ in range(3):
-            self.stages.append(
-                nn.ModuleList(
-                    MultiResolutionAttention(channels, groups) for _ in range(stage_blocks)
-                )
-            )
+            blocks = [MultiResolutionAttention(channels, groups) for _ in range(stage_blocks)]
+            self.stages.append(nn.ModuleList(blocks))
         self.frames = nn.Conv1d(3 * channels, frame_channels, 1)
         self.pooling = AttentiveStatistics(
             frame_channels,

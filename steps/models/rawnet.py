@@ -106,7 +106,8 @@ class RawNet(EmbeddingNetwork):
         num_real_B = real_frames(num_frames_B, features_BTF, self.training)
         x_BCT, num_real_B = self.frames(features_BTF.transpose(1, 2), num_real_B)
         state_BH = self.gru(x_BCT.transpose(1, 2), num_real_B)
-        return F.leaky_relu(self.norm(self.embedding(state_BH).float()), LEAK)
+        embedding_BE = self.norm(self.embedding(state_BH).float())
+        return F.leaky_relu(embedding_BE, LEAK)
 
 
 class RawNetPretraining(EmbeddingNetwork):
@@ -181,7 +182,8 @@ class RawNetPretraining(EmbeddingNetwork):
         x_BCT = self.last_norm(self.last_conv(x_BCT))
         x_BCT = self.dropout(F.leaky_relu(x_BCT, LEAK))
         mean_BC = mean_over_frames(x_BCT, num_real_B)[..., 0]
-        return F.leaky_relu(self.linear_norm(self.linear(mean_BC).float()), LEAK)
+        embedding_BE = self.linear_norm(self.linear(mean_BC).float())
+        return F.leaky_relu(embedding_BE, LEAK)
 
 
 class ConvBlocks(nn.Module):
@@ -259,7 +261,8 @@ class HardSigmoidGru(nn.Module):
         state_BH = x_BTC.new_zeros(len(x_BTC), self.states, dtype=torch.float32)
         kept_for_update, kept_for_reset, kept_for_candidate = self._kept(state_BH)
         update_HH, reset_HH, candidate_HH = self.recurrent.weight.chunk(3)
-        for frame, inputs_BG in enumerate(self.input(x_BTC).float().unbind(dim=1)):
+        inputs_BTG = self.input(x_BTC).float()
+        for frame, inputs_BG in enumerate(inputs_BTG.unbind(dim=1)):
             to_update_BH, to_reset_BH, to_candidate_BH = inputs_BG.chunk(3, dim=1)
             recurrent_BH = F.linear(state_BH * kept_for_update, update_HH)
             update_BH = hard_sigmoid(to_update_BH + recurrent_BH)
