@@ -157,11 +157,9 @@ def test_all_rows_against_all_are_the_single_scores(learned):
     rows = learned.transform(voices(3, seed=3)[0])
     enrol, test = rows[:12].reshape(2, 6, 16), rows[12:28].reshape(2, 8, 16)
     scores = learned.score_matrices(enrol, test)
-    expected = [
-        [[float(learned.score(a[None], b[None])[0]) for b in test[pair]] for a in enrol[pair]]
-        for pair in range(2)
-    ]
-    assert scores == pytest.approx(np.array(expected), abs=1e-5)
+    for pair, a, b in np.ndindex(scores.shape):
+        single = learned.score(enrol[pair, a][None], test[pair, b][None])
+        assert scores[pair, a, b] == pytest.approx(single[0], abs=1e-5)
     assert learned.score_matrices(enrol[0], test[0]) == pytest.approx(scores[0], abs=1e-5)
 
 

@@ -80,18 +80,16 @@ def test_the_likelihood_is_that_of_the_joint_densities():
     trained = train_plda(speaker_statistics(vectors, speakers), 4)
     back = np.linalg.inv(trained.transform)
     within, between = back @ back.T, (back * trained.psi) @ back.T
-    groups = [
-        vectors[np.array(speakers) == speaker] - trained.mean for speaker in dict.fromkeys(speakers)
-    ]
-    total = sum(
-        gaussian_log_density(group.ravel(), joint_covariance(len(group), within, between))
-        for group in groups
-    )
+    total = 0.0
+    for speaker in dict.fromkeys(speakers):
+        group = vectors[np.array(speakers) == speaker] - trained.mean
+        covariance = joint_covariance(len(group), within, between)
+        total += gaussian_log_density(group.ravel(), covariance)
     assert trained.log_likelihoods[-1] == pytest.approx(total / len(vectors))
 
 
 @pytest.mark.parametrize("rank", [None, 4])
-def test_known_parameters_are_found_again(rank):
+def test_known_parameters_are_recovered(rank):
     rng = np.random.default_rng(1)
     within, between = covariances(rng, 6, 2.0)
     if rank:

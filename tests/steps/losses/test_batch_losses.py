@@ -120,9 +120,8 @@ def slow_prototypical(rows, labels, score, rows_to_count, closeness):
     total = 0.0
     for label in order:
         scores = {other: score(queries[label], prototypes[other]) for other in order}
-        total += (
-            math.log(sum(math.exp(value) for value in scores.values())) - scores[label]
-        ) / len(order)
+        normaliser = math.log(sum(math.exp(value) for value in scores.values()))
+        total += (normaliser - scores[label]) / len(order)
     return total, nearest_to_own(rows_to_count, labels, closeness)
 
 
@@ -132,13 +131,13 @@ def slow_triplet(
     if embedding_norm:
         rows = [normalised(row, embedding_norm) for row in rows]
     everyone = range(len(rows))
-    far = [
-        [
-            -cosine(a, b) if distance == "cosine" else math.sqrt(squared(a, b) + 1e-4 / len(a))
-            for b in rows
-        ]
-        for a in rows
-    ]
+
+    def measure(a, b):
+        if distance == "cosine":
+            return -cosine(a, b)
+        return math.sqrt(squared(a, b) + 1e-4 / len(a))
+
+    far = [[measure(a, b) for b in rows] for a in rows]
     losses = []
     for anchor in everyone:
         for positive in everyone:

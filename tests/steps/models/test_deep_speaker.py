@@ -161,7 +161,8 @@ def test_gradients_reach_every_parameter_and_batch_mates_change_nothing(kind):
         0.1 * torch.randn(4, 16000),
         torch.tensor([16000, 9000, network.min_samples, 15900]),
     )
-    network(waveforms_BS, torch.full((4,), 16000))[:, 0].square().sum().backward()
+    embedding_BE = network(waveforms_BS, torch.full((4,), 16000))
+    embedding_BE[:, 0].square().sum().backward()
     assert all(parameter.grad.any() for parameter in network.parameters())
     settled(network)
     with torch.no_grad():

@@ -113,9 +113,8 @@ def test_a_block_equals_its_layers_one_after_the_other():
         y_BCT = block.conv3.norm(
             F.relu(F.conv1d(y_BCT, block.conv3.conv.weight, block.conv3.conv.bias))
         )
-        scale_BC = torch.sigmoid(
-            block.scaling.increase(F.relu(block.scaling.reduce(y_BCT.mean(dim=2))))
-        )
+        hidden_BH = F.relu(block.scaling.reduce(y_BCT.mean(dim=2)))
+        scale_BC = torch.sigmoid(block.scaling.increase(hidden_BH))
         torch.testing.assert_close(block(x_BCT, None), x_BCT + y_BCT * scale_BC[:, :, None])
 
 
@@ -138,16 +137,13 @@ def test_the_embedding_sees_all_blocks_through_the_pooling():
             ]
         )
         pooling = network.pooling
-        weights_CT = torch.softmax(
-            pooling.weights(torch.tanh(pooling.hidden(seen_NT[None])))[0], dim=1
-        )
+        hidden_HT = torch.tanh(pooling.hidden(seen_NT[None]))
+        weights_CT = torch.softmax(pooling.weights(hidden_HT)[0], dim=1)
         mean_C = sum(weights_CT[:, t] * h_CT[:, t] for t in range(7))
-        deviation_C = (
-            sum(weights_CT[:, t] * (h_CT[:, t] - mean_C) ** 2 for t in range(7))
-            .clamp(min=1e-7)
-            .sqrt()
-        )
-        expected_BE = network.embedding(network.norm(torch.cat([mean_C, deviation_C])[None]))
+        variance_C = sum(weights_CT[:, t] * (h_CT[:, t] - mean_C) ** 2 for t in range(7))
+        deviation_C = variance_C.clamp(min=1e-7).sqrt()
+        statistics_N = torch.cat([mean_C, deviation_C])
+        expected_BE = network.embedding(network.norm(statistics_N[None]))
         torch.testing.assert_close(
             network.trunk(features_BTF, torch.tensor([7])), expected_BE, atol=1e-5, rtol=1e-4
         )

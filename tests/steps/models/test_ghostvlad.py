@@ -105,12 +105,10 @@ def test_a_block_strides_in_its_first_1x1_and_in_its_shortcut():
         return part[1](F.conv2d(x, part[0].weight, stride=stride, padding=part[0].padding))
 
     with torch.no_grad():
-        inner = conv(
-            block.increase, F.relu(conv(block.conv, F.relu(conv(block.reduce, x_BCFT, stride=2))))
-        )
-        torch.testing.assert_close(
-            block(x_BCFT, None), F.relu(inner + conv(block.shortcut, x_BCFT, stride=2))
-        )
+        y_BCFT = F.relu(conv(block.reduce, x_BCFT, stride=2))
+        y_BCFT = conv(block.increase, F.relu(conv(block.conv, y_BCFT)))
+        expected_BCFT = F.relu(y_BCFT + conv(block.shortcut, x_BCFT, stride=2))
+        torch.testing.assert_close(block(x_BCFT, None), expected_BCFT)
 
 
 def test_batch_normalisation_is_that_of_keras():
@@ -127,7 +125,9 @@ def test_weights_are_orthogonal_at_the_start():
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
             matrix = module.weight.detach().flatten(1)
-            gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+            if matrix.shape[0] > matrix.shape[1]:
+                matrix = matrix.T
+            gram = matrix @ matrix.T
             torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-5, rtol=0)
     centres_ND = torch.cat([network.pooling.centres_KD, network.pooling.ghost_centres_GD]).detach()
     assert centres_ND.shape == (10, 8)
@@ -147,11 +147,8 @@ def slow_vlad(pooling, x_BCFT, frames_BD1T, num_frames):
                 residuals[k] = residuals[k] + scores_BNT[b, k, t].exp() / total * (
                     frames_BD1T[b, :, 0, t] - centre_D
                 )
-        rows.append(
-            torch.cat(
-                [residual / residual.norm() for residual in residuals[: len(pooling.centres_KD)]]
-            )
-        )
+        kept = residuals[: len(pooling.centres_KD)]
+        rows.append(torch.cat([residual / residual.norm() for residual in kept]))
     return torch.stack(rows)
 
 
@@ -204,7 +201,8 @@ def test_variants_reach_every_parameter_and_ignore_batch_mates(options):
         0.1 * torch.randn(3, 16000),
         torch.tensor([16000, 9000, network.min_samples]),
     )
-    network(waveforms_BS, torch.full((3,), 16000), [1, 2, 3]).square().sum().backward()
+    embedding_BE = network(waveforms_BS, torch.full((3,), 16000), [1, 2, 3])
+    embedding_BE.square().sum().backward()
     unreached = {
         name
         for name, parameter in network.named_parameters()

@@ -171,11 +171,10 @@ def test_the_gate_takes_three_channels_that_follow_one_another_for_one_channel_s
             [mean_BN[:, [3 * c, 3 * c + 1, 3 * c + 2]] for c in range(4)], dim=1
         )
         weights_BCK = gate.weights(together_BCK).softmax(dim=2)
-        expected_BCT = torch.stack(
-            [sum(weights_BCK[:, c, k, None] * paths[k][:, c] for k in range(3)) for c in range(4)],
-            dim=1,
-        )
-        torch.testing.assert_close(gate(paths, None), expected_BCT)
+        channels = []
+        for c in range(4):
+            channels.append(sum(weights_BCK[:, c, k, None] * paths[k][:, c] for k in range(3)))
+        torch.testing.assert_close(gate(paths, None), torch.stack(channels, dim=1))
 
 
 def test_an_attention_block_goes_up_and_down_by_two():

@@ -26,14 +26,14 @@ def noise(*shape, seed=0):
 
 def randomised(network):
     """The network in evaluation mode, with norms and biases that show."""
-    for number, (name, tensor) in enumerate(
-        [*network.named_parameters(), *network.named_buffers()]
-    ):
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    for number, (name, tensor) in enumerate(tensors):
         if tensor.ndim == 1 and "window" not in name:
-            low, high = (0.5, 1.5) if name.endswith(("running_var", "weight")) else (-0.5, 0.5)
-            torch.nn.init.uniform_(
-                tensor, low, high, generator=torch.Generator().manual_seed(number)
-            )
+            low, high = -0.5, 0.5
+            if name.endswith(("running_var", "weight")):
+                low, high = 0.5, 1.5
+            generator = torch.Generator().manual_seed(number)
+            torch.nn.init.uniform_(tensor, low, high, generator=generator)
     return network.eval()
 
 
@@ -144,10 +144,10 @@ def test_every_layer_computes_what_keras_computes():
         x_TC = keras.max_pooling(keras.residual_block(x_TC, name))
         assert_near(ours[name], x_TC)
     assert len(x_TC) == 3
-    assert_near(ours["gru"], keras.gru(x_TC))
-    assert_near(
-        ours["embedding"], lrelu(keras.norm(keras.dense(keras.gru(x_TC), "embedding"), "norm"))
-    )
+    state_H = keras.gru(x_TC)
+    assert_near(ours["gru"], state_H)
+    embedding_E = keras.norm(keras.dense(state_H, "embedding"), "norm")
+    assert_near(ours["embedding"], lrelu(embedding_E))
 
 
 def test_the_network_of_pretraining_computes_what_keras_computes():
@@ -164,10 +164,8 @@ def test_the_network_of_pretraining_computes_what_keras_computes():
     x_TC = keras.max_pooling(keras.residual_block(x_TC, "last_block"))
     assert_near(ours["last_block"], x_TC)
     x_TC = lrelu(keras.norm(keras.conv_same(x_TC, "last_conv"), "last_norm"))
-    assert_near(
-        ours["embedding"],
-        lrelu(keras.norm(keras.dense(x_TC.mean(axis=0), "linear"), "linear_norm")),
-    )
+    embedding_E = keras.norm(keras.dense(x_TC.mean(axis=0), "linear"), "linear_norm")
+    assert_near(ours["embedding"], lrelu(embedding_E))
 
 
 @pytest.mark.parametrize(

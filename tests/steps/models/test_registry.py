@@ -55,7 +55,9 @@ def build_loss(path, network, num_speakers):
 
 def make_labels(loss, num_rows):
     """Every row another speaker; two rows of each where the loss compares them."""
-    return torch.arange(num_rows) // (2 if hasattr(loss, "batch_shape") else 1)
+    if hasattr(loss, "batch_shape"):
+        return torch.arange(num_rows) // 2
+    return torch.arange(num_rows)
 
 
 def count(network):
@@ -68,11 +70,9 @@ def noise(*shape, seed=0):
 
 def inputs(network, batch, num_samples):
     """Waveforms, or features for a network that takes them."""
-    return noise(
-        batch,
-        num_samples,
-        *([network.front_end.num_bins] if isinstance(network.front_end, Precomputed) else []),
-    )
+    if isinstance(network.front_end, Precomputed):
+        return noise(batch, num_samples, network.front_end.num_bins)
+    return noise(batch, num_samples)
 
 
 def one_second_or_more(network):
