@@ -127,7 +127,7 @@ def test_public_functions_have_hints_and_docstrings_that_name_no_other_parameter
 
 
 def offered_names(path):
-    """Public names that a module offers to other packages: all of utils/x.py, those of `__init__`."""
+    """Public names that other packages may use: of a module directly in utils, or in `__init__`."""
     if path.parent == ROOT / "utils":
         return {name for name, _, is_public in functions_of(path) if is_public}
     init = path.parent / "__init__.py"
