@@ -21,7 +21,7 @@ fail_environment() {  # MESSAGE...: why there is no environment, and what to do
   exit 1
 }
 
-use_environment() {  # REQUIREMENTS...: the same; missing packages are installed into .venv, with a message
+use_environment() {  # REQUIREMENTS...: as find_environment, but installs missing packages into .venv
   local python venv=$PWD/.venv
   if ! find_environment "$@"; then
     for python in python3 python3.13 python3.12 python3.11 ""; do

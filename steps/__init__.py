@@ -1,1 +1,1 @@
-"""The verbs: one module = one function = one command, ``python -m steps.<name>``."""
+"""Steps: each module has a function of its name, the command ``python -m steps.<name>``."""

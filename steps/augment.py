@@ -46,7 +46,7 @@ def augment(
     root : path or None
         Folder that relative paths in the wav.scp start from.
     max_unreadable_fraction, max_policy_fraction : float
-        A larger fraction of unreadable, or of silent files is an error, if it is more than one.
+        Largest fraction of files that may be unreadable, or silent; one always may.
 
     Returns
     -------

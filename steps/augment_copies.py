@@ -63,12 +63,12 @@ def augment_copies(
     suffix : str
         Suffix of their names.
     one_copy_per_transform : bool
-        Make so many copies with each transform of the policy's ``one_of``, with the suffixes of
+        Make ``copies`` copies with each transform of the policy's ``one_of``, with the suffixes of
         Kaldi: ``-reverb``, ``-noise``, ``-music``, ``-babble``.
     seed : int
         Seed of every draw, 0 or more.
     allow_trials : bool
-        Copy a set with trials, too, although they name originals only.
+        Also copy a set with trials, although these name originals only.
     job : str
         ``3/8``: the third of eight parts.
 
@@ -100,7 +100,7 @@ def augment_copies(
     options = {
         "policy": resolved,
         "policy_name": policy.stem,
-        "suffixes": [end for end, _ in policies],
+        "suffixes": [name_end for name_end, _ in policies],
         "one_copy_per_transform": one_copy_per_transform,
         "seed": seed,
     }

@@ -44,20 +44,20 @@ def collect_copies(
         Include the originals, in their archives, and their trials, as Kaldi's combine_data.sh does
         for clean and augmented data.
     max_unreadable_fraction : float
-        A larger fraction of unreadable utterances is an error, if it is more than one.
+        Largest fraction of utterances that may be unreadable; one always may.
     max_policy_fraction : float
-        A larger fraction of silent copies, dropped by policy, is an error, if it is more than one.
+        Largest fraction of copies that may be dropped by policy, as silent; one always may.
 
     Returns
     -------
     dict
-        The ledger's counts of copies, and of unchanged copies; hours of copies; utterances and
-        speakers in all.
+        The ledger's counts of copies, and of unchanged copies; hours of copies; total numbers of
+        utterances and speakers.
 
     Raises
     ------
     UserError
-        A job is missing, or too much is lost.
+        A job is missing, or too much is dropped.
     """
     receipts = part_receipts(output, "augment_copies", jobs)
     task = Task(
@@ -102,7 +102,7 @@ def collect_copies(
     print(
         f"{output}: {counts['utterances']:,} utterances; "
         f"{counts['hours_of_copies']} hours of copies: {ledger.summary}, "
-        f"{counts['unchanged_copies']:,} as their originals"
+        f"{counts['unchanged_copies']:,} equal to their originals"
     )
     written = [output / name for name in lists_of(output)]
     return task.finish([*written, output / COPIES, *ledger.write(output), parts], counts)

@@ -1,4 +1,4 @@
-"""Merge the features of an array of jobs into feats.scp and utt2num_frames; check the losses.
+"""Merge the features of an array of jobs into feats.scp and utt2num_frames.
 
 python -m steps.collect_feats data/full/packed_16000/train --jobs 4
 """
@@ -35,11 +35,11 @@ def collect_feats(
     jobs : int
         Number of jobs that made them.
     max_unreadable_fraction : float
-        A larger fraction of unreadable utterances is an error, if it is more than one.
+        Largest fraction of utterances that may be unreadable; one always may.
     max_policy_fraction : float
-        A larger fraction of utterances too short for a frame is an error, if it is more than one.
+        Largest fraction of utterances that may be too short for a frame; one always may.
     allow_missing_trials : bool
-        Lose utterances even if trials name them.
+        Drop utterances even if trials name them.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def collect_feats(
     Raises
     ------
     UserError
-        A job is missing, too much is lost, or feats.scp was made elsewhere.
+        A job is missing, too much is dropped, or feats.scp was made elsewhere.
     """
     home = data / "feats"
     receipts = part_receipts(home, "make_feats", jobs)

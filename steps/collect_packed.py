@@ -1,4 +1,4 @@
-"""Make a data directory of the archives that an array of jobs has packed, and check the losses.
+"""Make a data directory of the archives that an array of jobs packed; check what is dropped.
 
 python -m steps.collect_packed data/full/train data/full/packed_16000/train --jobs 4
 """
@@ -30,7 +30,7 @@ def collect_packed(
     """Write the lists of the packed data directory and the ledger of stage 2.
 
     ``wav.scp`` with offsets, ``utt2dur``, ``utt2num_samples``, and every list of the source that
-    still holds, without the dropped utterances; segments have become utterances.  If utterances
+    is still valid, without the dropped utterances; segments have become utterances.  If utterances
     were split, each piece is an utterance with the lists of its original (except ``text``), which
     ``utt2original`` names.  ``dropped`` and ``ledger.json`` have the dropped utterances and the
     reasons, ``lost_trials`` the trials that are lost.
@@ -44,11 +44,11 @@ def collect_packed(
     jobs : int
         Number of jobs that packed it.
     max_unreadable_fraction : float
-        A larger fraction of unreadable utterances is an error, if it is more than one.
+        Largest fraction of utterances that may be unreadable; one always may.
     max_policy_fraction : float
-        A larger fraction of utterances dropped by policy is an error, if it is more than one.
+        Largest fraction of utterances that may be dropped by policy; one always may.
     allow_missing_trials : bool
-        Lose utterances even if trials name them.
+        Drop utterances even if trials name them.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def collect_packed(
     Raises
     ------
     UserError
-        A job is missing, or too much is lost.
+        A job is missing, or too much is dropped.
     """
     receipts = part_receipts(packed, "pack_audio", jobs)
     task = Task(
@@ -98,7 +98,7 @@ def collect_packed(
         packed_utterances = sorted(set(original.values()))
     ledger.read_parts(parts.files("dropped"), packed_utterances, source.utt2spk)
     ledger.check_limits(max_unreadable_fraction, max_policy_fraction, packed / "receipts")
-    ledger.found.update(parts.named(FOUND))
+    ledger.found.update(parts.totals(FOUND))
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
     ledger.lost_trials = len(lost_trials) + lost_trials_of(data)

@@ -1,4 +1,4 @@
-"""Merge the voice activity decisions of an array of jobs, and check the losses.
+"""Merge the voice activity decisions of an array of jobs, and check what is dropped.
 
 python -m steps.collect_vad data/full/train --jobs 4
 """
@@ -34,15 +34,15 @@ def collect_vad(
     jobs : int
         Number of jobs that made them.
     max_unreadable_fraction : float
-        A larger fraction of unreadable utterances is an error, if it is more than one.
+        Largest fraction of utterances that may be unreadable; one always may.
     allow_missing_trials : bool
-        Lose utterances even if trials name them.
+        Drop utterances even if trials name them.
 
     Returns
     -------
     dict
-        The ledger's counts, frames in all and of speech, minimum, quartiles and maximum of the
-        fraction of speech over the utterances, and the number of utterances without any.
+        The ledger's counts, numbers of frames and of speech frames, minimum, quartiles and maximum
+        of the fraction of speech over the utterances, and the number of utterances without any.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def collect_vad(
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
     ledger.read_parts(parts.files("dropped"), decisions, read_map(data / "utt2spk"))
     ledger.check_limits(max_unreadable_fraction, receipts=home / "receipts")
-    ledger.found.update(parts.named(FOUND))
+    ledger.found.update(parts.totals(FOUND))
     write_map(data / "vad.scp", decisions)
     write_map(home / "segments", parts.table("segments"))
     num_frames = {key: int(number) for key, number in parts.table("num_frames").items()}

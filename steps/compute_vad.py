@@ -40,7 +40,7 @@ def compute_vad(
         For the librosa detectors, instead of the YAML's: level below the loudest frame, in dB, from
         which audio is silence.
     channel : int or "mean"
-        Channel to read, from 0, or the mean of all; audio with one channel has that one.
+        Channel to read, from 0, or the mean of all; of mono audio always the only one.
     allow_pipes : bool
         Run the commands that wav.scp may hold.
     root : path or None
@@ -53,7 +53,7 @@ def compute_vad(
     Returns
     -------
     dict
-        The ledger's counts, and frames in all and of speech.
+        The ledger's counts, and numbers of frames and of speech frames.
 
     Raises
     ------

@@ -17,7 +17,7 @@ import numpy as np
 from utils.cli import run
 from utils.errors import UserError
 from utils.receipts import Task
-from utils.scoring.cross_calibration import cross_calibrated, deal_speakers
+from utils.scoring.cross_calibration import assign_folds, cross_calibrated
 from utils.scoring.foreign_scores import read_foreign_scores, require_files, system_names
 from utils.scoring.score_files import receipt_of, score_input, write_scores
 from utils.trials.foreign import TrialList, read_foreign_trials, speakers_of_trials
@@ -56,9 +56,10 @@ def cross_calibrate(
     columns : str, optional
         As for ``steps.evaluate_scores``.
     folds : int
-        Groups of speakers.  A map is trained without those of both sides: on eight or nine of 10.
+        Number of groups of speakers.  A map is trained without the groups of both sides: of 10, on
+        eight or nine.
     seed : int
-        Of the random folds.
+        Seed of the random folds.
     p_target : float
         As for ``steps.calibrate``.
 
@@ -147,7 +148,7 @@ def side_folds(
             "name a list of real speakers"
         )
     try:
-        fold_of = deal_speakers([*speakers.enrol, *speakers.test], folds, seed)
+        fold_of = assign_folds([*speakers.enrol, *speakers.test], folds, seed)
     except ValueError as error:
         raise UserError(f"{trials.path}: {error} (--folds)") from None
     enrol = np.array([fold_of[speaker] for speaker in speakers.enrol])

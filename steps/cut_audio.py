@@ -39,7 +39,7 @@ def cut_audio(
     seconds : float
         Length of every utterance.
     repeat_short : bool
-        Repeat shorter utterances up to that length (MR-RawNet); otherwise they stay as they are.
+        Repeat shorter utterances up to that length (MR-RawNet); otherwise they keep their length.
 
     Returns
     -------

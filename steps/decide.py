@@ -21,7 +21,7 @@ FORMAT = 1
 def decide(
     scores: Path, output: Path, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> dict:
-    """Write ``<enrol> <test> accept|reject`` of each trial, by Bayes' threshold.
+    """Write ``<enrol> <test> accept|reject`` of each trial, at the Bayes threshold.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def decide(
     try:
         threshold = bayes_threshold(p_target, c_miss, c_fa)
     except ValueError as error:
-        raise UserError(f"decide: {error}") from None
+        raise UserError(f"--p-target, --c-miss, --c-fa: {error}") from None
     enrol, test, llr = read_scores(scores)
     accepted = llr >= threshold
     decisions = np.where(accepted, "accept", "reject").tolist()

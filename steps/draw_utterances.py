@@ -26,7 +26,7 @@ def draw_utterances(
     output : path
         The new one.
     count : int
-        Number of utterances to draw; all if there are not more.
+        Number of utterances to draw; all, if there are fewer.
     seed : int
         Seed of the draw, 0 or more; steps.train draws the same utterances by the same seed.
 

@@ -66,15 +66,15 @@ def evaluate(
         Draws of the test speakers for the intervals of whole lists (subsets: 200 at most); 0 for no
         intervals.
     seed : int
-        Of the draws.
+        Seed of the draws.
     operating_points : str, optional
         Further points of minDCF and actDCF, beside the priors 0.01 and 0.05, joined by commas: a
         prior of targets (``0.001``), or a prior and the costs of a miss and of a false alarm
         (``0.01:10:1``).
     train, dev, calibration, cohort, backend_training : list of path, optional
         Data directories of speakers that the systems were trained on, for the leakage check.  A
-        set named in ``dev`` or ``calibration`` and evaluated is no test: only ``train`` may not
-        have its speakers.
+        set named in ``dev`` or ``calibration`` and evaluated is not a test: of the others, only
+        ``train`` may not have its speakers.
     allow_leakage : bool
         Go on if test speakers were in training; every result is then marked.
 
@@ -152,7 +152,7 @@ def evaluate(
 def tuned_sets(
     data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None]
 ) -> list[str]:
-    """Sets that are no test: those named in ``dev`` or ``calibration``."""
+    """Sets that are not for testing: those named in ``dev`` or ``calibration``."""
     folders = [*(roles["dev"] or ()), *(roles["calibration"] or ())]
     resolved = {folder.resolve() for folder in folders}
     return [name for name in sets if (data / name).resolve() in resolved]
@@ -187,9 +187,9 @@ def evaluate_sets(
     tuned: Sequence[str],
     drawing: Drawing,
 ) -> dict[str, Evaluated]:
-    """Evaluate every score file of every set; first the sets that choose thresholds for others.
+    """Evaluate every score file of every set; first the sets that thresholds are chosen on.
 
-    ``files`` are those of each set and system; ``tuned`` are sets that are no test.
+    ``files`` are those of each set and system; ``tuned`` are sets that are not for testing.
     """
     chosen: Chosen = {}
     results = {}

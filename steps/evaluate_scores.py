@@ -49,7 +49,7 @@ def evaluate_scores(
     Parameters
     ----------
     scores : list of path
-        Score file of each system, on the same trials; a system is called by its file.
+        Score file of each system, on the same trials; a system has the name of its file.
     trials : path
         ``<enrol> <test> target|nontarget``, or VoxCeleb's ``1|0 <enrol> <test>``, on each line.
     output : path
@@ -70,7 +70,7 @@ def evaluate_scores(
     replicates : int
         Draws of the speakers for the intervals; 0 for no intervals.
     seed : int
-        Of the draws.
+        Seed of the draws.
     operating_points : str, optional
         As for ``steps.evaluate``.
 

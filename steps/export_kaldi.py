@@ -64,9 +64,8 @@ def export_kaldi(
 
     Folders and files: ``xvectors_<set>/``, ``data/<set>/``, ``scores_<set>``.
 
-    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the
-    output folder after ``path.sh``, which links to those of ``KALDI_ROOT``.  It is not written if
-    ``root`` is given.
+    Kaldi's scripts (``utils/``, ``steps/``, ``sid/``) run in the output folder once ``path.sh`` is
+    sourced, which links to those of ``KALDI_ROOT``.  It is not written if ``root`` is given.
 
     ``xvectors_<set>``: ``xvector.{ark,scp}``, ``spk_xvector.{ark,scp}``, ``num_utts.ark``; of the
     training set also ``mean.vec``, ``transform.mat`` and ``plda``, as egs/voxceleb/v2 has them: a

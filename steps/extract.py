@@ -56,8 +56,8 @@ def extract(
         Packed data directory, or the folder of those in ``sets``; with feats.scp for a network
         with the front end ``precomputed``.
     output : path
-        Folder of the embeddings, or of a folder for each of ``sets``, with one in it for a
-        ``protocol``.
+        Folder of the embeddings.  With ``sets``, each set has a folder in it, and in that one for
+        the ``protocol``.
     sets : list of str or None
         Names of data directories below ``data``, processed one after the other; None: ``data``
         itself.

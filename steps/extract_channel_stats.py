@@ -2,7 +2,7 @@
 
     python -m steps.extract_channel_stats data/full/test exp/channel_stats/embeddings/test
 
-It should be at chance.  If it tells speakers apart, any network does, too, by their channels.
+It should be at chance.  If it distinguishes speakers, a network can do so by channel alone.
 """
 
 from pathlib import Path

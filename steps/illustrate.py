@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from utils.packed.reader import PackedReader
 
 FORMAT = 1
-LONGEST_SECONDS = 30  # pictures of longer utterances are not legible, and drawn only if all are
+LONGEST_SECONDS = 30  # pictures of longer utterances are not legible: drawn only if all are longer
 MAX_DRAWS = 100  # of augmentation for one utterance, until one changes it
 PIECE = re.compile(r"-\d{7}-\d{7}$")  # end of the names of pieces from packing with --split
 
@@ -71,7 +71,7 @@ def illustrate(
     seed : int
         Seed of the choice and of the augmentation, 0 or more.
     channel : int or "mean"
-        Channel to read, from 0, or the mean of all; audio with one channel has that one.
+        Channel to read, from 0, or the mean of all; of mono audio always the only one.
     allow_pipes : bool
         Run the commands that wav.scp may hold.
     root : path or None

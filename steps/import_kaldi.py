@@ -192,7 +192,7 @@ def _import_set(
 
 
 def _backend_options(files: Mapping[str, Path]) -> dict:
-    """Name and links of the back end that the files make, as in a YAML of conf/backends."""
+    """Name and links of the back end that the files form, as in a YAML of conf/backends."""
     from utils.archive import read_matrix
 
     links: list[dict] = []
@@ -225,7 +225,7 @@ def _check_backend(
     archives: str,
     root: Path,
 ) -> None:
-    """Before anything is written: UserError where the files make no back end for these sets."""
+    """Before anything is written: UserError where the files form no back end for these sets."""
     from steps.backends import FAMILIES
     from utils.embeddings.kaldi_folders import listed_vectors
     from utils.scoring.backend_files import build_backend

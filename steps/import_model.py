@@ -66,7 +66,7 @@ def import_model(
     Raises
     ------
     UserError
-        A key of the file is none of the network's, a shape differs, a tensor is missing, or the
+        A key of the file is unknown, a shape differs, a tensor is missing, or the
         file is damaged or hostile.
     """
     tables = {name: read_table(name) for name in possible_kinds(kind)}
@@ -143,7 +143,7 @@ def _make_task(
 
 
 def _config_values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> dict[str, Values]:
-    """What counts of --config: its section model, compared with that of the experiment."""
+    """The values of --config that count, its section model, and those of the experiment."""
 
     def before(_recorded: object) -> dict | None:
         model = claim_of(output)["config"].get("model")
@@ -195,7 +195,7 @@ def _choose_kind(
         if len(unknown) > MOST_NAMES:
             names += ", ..."
         raise UserError(
-            f"{source}: {len(unknown)} of {len(tensors)} keys are none of {name}'s: {names}; "
+            f"{source}: {len(unknown)} of {len(tensors)} keys are unknown to {name}: {names}; "
             "is --kind right?"
         )
     return name, sorted_keys[name]

@@ -1,4 +1,6 @@
-"""N x M enrolment and verification (GE2E): models of N utterances, all with M tests per speaker.
+"""N x M enrolment and verification (GE2E): models of N utterances, M test utterances a speaker.
+
+Every model is compared with the test utterances of every speaker.
 
     python -m steps.make_enrolment data/full/packed_16000/test data/full/packed_16000/test_5x5 \\
         --enrol-utterances 5 --test-utterances 5
@@ -45,9 +47,9 @@ def make_enrolment(
     output : path
         New data directory.
     enrol_utterances : int
-        Utterances of a model.
+        Number of utterances of a model.
     test_utterances : int
-        Other utterances of each speaker, compared with all models.
+        Number of other utterances of each speaker, compared with all models.
     speakers : int or None
         Number to draw of those with enough utterances; None: all.
     seed : int

@@ -58,7 +58,7 @@ def make_feats(
     num_threads : int
         Threads of the computation; fixed, since sums depend on their number.
     channel : int or "mean"
-        Channel to read, from 0, or the mean of all; audio with one channel has that one.
+        Channel to read, from 0, or the mean of all; of mono audio always the only one.
     allow_pipes : bool
         Run the commands that wav.scp may hold.
     root : path or None

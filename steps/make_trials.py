@@ -47,7 +47,7 @@ def make_trials(
     Parameters
     ----------
     data : path
-        Data directory; trials that came with its corpus stay as they are.
+        Data directory; trials that came with its corpus are not changed.
     targets_per_speaker : int or None
         Target trials of each speaker at most; None: all pairs.
     same_sex, cross_sex, random : int or None
@@ -60,7 +60,7 @@ def make_trials(
     session_map : str
         Name of the list of sessions, any ``utt2*``.
     enrol_utterances : int
-        More than 1: each speaker has a model of so many utterances, which are in no test side.
+        More than 1: each speaker has a model of that many utterances, which are in no test side.
     enrol_sessions : int or None
         Number of sessions of a model's utterances; None: any, or one unless ``sessions`` is any.
     seed : int

@@ -138,36 +138,36 @@ def normalise_scores(
     )
     if task.is_done():
         return task.counts
-    facts = refuse_other_scores(scores, inputs)
+    score_counts = refuse_other_scores(scores, inputs)
     for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
         for difference in compare_provenance(backend, folder):
             print(difference)
     enrol, test, raw = read_scores(scores)
-    others = read_cohort(cohort, cohort_of, cohort_list)
-    learned = {"cohort": cohort_speakers(others, cohort_utt2spk)}
+    chosen_cohort = read_cohort(cohort, cohort_of, cohort_list)
+    learned = {"cohort": cohort_speakers(chosen_cohort, cohort_utt2spk)}
     tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
     marks = refuse_leakage(tests, learned, allow=allow_leakage)
     sides = read_sides(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     if top_k is None:
-        top_k = usual_top_k(others)
-    how = Normalisation(method, top_k, device)
-    trained = backend_for(how, backend)
-    against = cohort_scores(trained, sides, embeddings, others, output.parent, num_threads)
-    normalised, statistics = normalised_scores(raw, sides, against, how, cohort)
+        top_k = usual_top_k(chosen_cohort)
+    normalisation = Normalisation(method, top_k, device)
+    trained = backend_for(normalisation, backend)
+    against = cohort_scores(trained, sides, embeddings, chosen_cohort, output.parent, num_threads)
+    normalised, statistics = normalised_scores(raw, sides, against, normalisation, cohort)
     write_scores(output, enrol, test, normalised)
     if enrol_embeddings:
         statistics = None
-    written = write_cohort(output.with_suffix(""), others, sides.names, statistics)
+    written = write_cohort(output.with_suffix(""), chosen_cohort, sides.names, statistics)
     print(
         f"{output}: {method} of {len(raw):,} trials, {len(sides.names):,} sides, by "
-        f"{describe_members(others, how)}"
+        f"{describe_members(chosen_cohort, normalisation)}"
     )
     counts = {
         "trials": len(raw),
         "sides": len(sides.names),
-        "cohort": len(others.members),
-        **copied_facts(facts, inputs),
-        "watermarks": [*facts.get("watermarks", []), *marks],
+        "cohort": len(chosen_cohort.members),
+        **copied_facts(score_counts, inputs),
+        "watermarks": [*score_counts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)
 
@@ -214,16 +214,16 @@ def usual_top_k(cohort: Cohort) -> int:
     return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
 
 
-def backend_for(how: Normalisation, backend: Path) -> TrainedBackend:
+def backend_for(normalisation: Normalisation, backend: Path) -> TrainedBackend:
     """The trained back end; UserError if it is damaged, or has no scores on that device."""
     from steps.backends import FAMILIES, Cosine
 
     trained = read_backend(backend, FAMILIES)
-    is_dot_product = type(trained.scorer) is Cosine and how.method != "as_norm2"
-    if how.device != "cpu" and not is_dot_product:
+    is_dot_product = type(trained.scorer) is Cosine and normalisation.method != "as_norm2"
+    if normalisation.device != "cpu" and not is_dot_product:
         raise UserError(
-            f"{backend}: --device {how.device} is for cosine by z_norm, t_norm, s_norm and "
-            "as_norm1; leave it out"
+            f"{backend}: --device {normalisation.device} is for cosine by z_norm, t_norm, s_norm "
+            "and as_norm1; leave it out"
         )
     return trained
 
@@ -265,11 +265,15 @@ def make_score_matrix(scorer: Backend) -> ScoreMatrix:
 
 
 def normalised_scores(
-    raw: np.ndarray, sides: TrialVectors, against: CohortScores, how: Normalisation, cohort: Path
+    raw: np.ndarray,
+    sides: TrialVectors,
+    against: CohortScores,
+    normalisation: Normalisation,
+    cohort: Path,
 ) -> tuple[np.ndarray, Statistics | None]:
     """As `utils.scoring.normalise.normalise`; UserError for a cohort too small or uniform."""
     try:
-        return normalise(raw, sides.enrol_rows, sides.test_rows, against, how)
+        return normalise(raw, sides.enrol_rows, sides.test_rows, against, normalisation)
     except NoSpread as error:
         raise UserError(
             f"{cohort}: the cohort scores of '{sides.names[error.side]}' are all alike: nothing to "
@@ -305,12 +309,12 @@ def side_lines(names: list[str], column: np.ndarray) -> list[str]:
     return lines
 
 
-def describe_members(cohort: Cohort, how: Normalisation) -> str:
+def describe_members(cohort: Cohort, normalisation: Normalisation) -> str:
     """The members that the statistics of each side are computed from, as text."""
-    everybody = f"a cohort of {len(cohort.members):,} {cohort.kind}"
-    if how.method.startswith("as_"):
-        return f"the {how.top_k:,} closest of {everybody}"
-    return everybody
+    whole_cohort = f"a cohort of {len(cohort.members):,} {cohort.kind}"
+    if normalisation.method.startswith("as_"):
+        return f"the {normalisation.top_k:,} closest of {whole_cohort}"
+    return whole_cohort
 
 
 if __name__ == "__main__":

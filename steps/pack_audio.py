@@ -65,7 +65,7 @@ def pack_audio(
     last_seconds : float
         Pack only the end of what is left of an utterance; 0: all of it.
     channel : int or "mean"
-        Channel to read, from 0, or the mean of all; audio with one channel has that one.
+        Channel to read, from 0, or the mean of all; of mono audio always the only one.
     allow_pipes : bool
         Run the commands that wav.scp may hold.
     root : path or None

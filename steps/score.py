@@ -38,8 +38,8 @@ def score(
         Folder with ``xvector.scp`` of both sides; an enrolment side may also be a speaker of
         ``spk_xvector.scp``.
     trials : path
-        ``<enrol> <test> target|nontarget`` on each line, or all without the class, which scores do
-        not need.  Classes have to agree with the ``utt2spk`` beside the list.
+        ``<enrol> <test> target|nontarget`` on each line, or no class on any line, as scores do
+        not need it.  Classes have to agree with the ``utt2spk`` beside the list.
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
@@ -64,7 +64,7 @@ def score(
         A trial's side has no embedding, or its class is not that of its speakers; the back end was
         trained on embeddings of another network; an embedding is zero or not finite.
     """
-    how = compare or comparison_of(embeddings)
+    comparison = compare or comparison_of(embeddings)
     inputs = {
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
@@ -75,8 +75,8 @@ def score(
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
     options = {}
-    if how != "all":
-        options["compare"] = how
+    if comparison != "all":
+        options["compare"] = comparison
     task = Task(
         home=output.parent,
         name=receipt_of(output).stem,
@@ -101,7 +101,7 @@ def score(
     sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
     trained = read_backend(backend, FAMILIES)
     rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
-    scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, how)
+    scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, comparison)
     write_scores(output, enrol, test, scores)
     counts = {
         "trials": len(scores),

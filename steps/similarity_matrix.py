@@ -74,21 +74,21 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     watermarks = read_watermarks(data)
     note = "; ".join(watermarks)
     names = sorted({*enrol, *test})
-    speaker_of = dict(zip(names, trial_speakers(data, names), strict=True))
-    rows, columns, matrix = matrix_of(enrol, test, values, speaker_of)
+    speakers = dict(zip(names, trial_speakers(data, names), strict=True))
+    rows, columns, matrix = matrix_of(enrol, test, values, speakers)
     target, nontarget = values[is_target], values[~is_target]
     table = thresholds_table(values, target, nontarget)
-    published, at = published_eer(target, nontarget)
+    published, published_threshold = published_eer(target, nontarget)
     counts = {
         "models": len(rows),
         "tests": len(columns),
         "eer_percent": round(100 * equal_error_rate(target, nontarget), 4),
         "published_eer_percent": round(100 * published, 4),
-        "published_threshold": at,
+        "published_threshold": published_threshold,
     }
     summary = {"backend": scores.stem, **counts, "watermarks": watermarks}
-    row_speakers = [speaker_of[name] for name in rows]
-    column_speakers = [speaker_of[name] for name in columns]
+    row_speakers = [speakers[name] for name in rows]
+    column_speakers = [speakers[name] for name in columns]
     if note:
         table = f"# {note}\n{table}"
     texts = {

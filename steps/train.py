@@ -82,8 +82,8 @@ def train(
         Packed data directory of the training speakers; one with feats.scp for a network with the
         front end ``precomputed``.
     dev_data : path
-        Such a directory with the trials for validation, never the test set; ``none``: no
-        validation.
+        Such a directory of the dev speakers, with the trials for validation; never the test set.
+        ``none``: no validation.
     config : path
         YAML with the sections model, loss, optimizer, schedule, crops, augmentation, training, and
         perhaps teacher and phases; or ``base: NAME`` of a YAML beside it, and what differs.
@@ -157,7 +157,7 @@ def train(
         if task.is_done():
             counts = task.counts
         else:
-            _settle(settings, task, inputs, auto_folders, arguments)
+            _prepare_device(settings, task, inputs, auto_folders, arguments)
             counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
@@ -189,8 +189,8 @@ def _refuse_to_augment_features(settings: Settings) -> None:
     """Refuse the section `augmentation` if the network reads features."""
     if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
         raise UserError(
-            f"{settings.where('augmentation')}: it is for waveforms, and this network is fed from "
-            "feats.scp; take the section out (spec_augment of the network is for features), "
+            f"{settings.where('augmentation')}: it is for waveforms, and this network reads "
+            "feats.scp; remove the section (spec_augment of the network is for features), "
             "or augment copies before the features are made"
         )
 
@@ -250,7 +250,7 @@ def _task(
     )
 
 
-def _settle(
+def _prepare_device(
     settings: Settings,
     task: Task,
     inputs: dict[str, Path],

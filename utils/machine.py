@@ -29,7 +29,7 @@ def peak_memory_bytes() -> int:
 
 
 def commit() -> str:
-    """The checkout's commit, for the record; empty outside git."""
+    """Short hash of the checkout's commit; empty outside git."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],
@@ -60,7 +60,7 @@ def started(process: int) -> str:
 
 
 def cgroup_limits(
-    names: tuple[str, ...], place: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")
+    names: tuple[str, ...], root: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")
 ) -> list[str]:
     """Contents of files of this process' control groups, the innermost first.
 
@@ -68,7 +68,7 @@ def cgroup_limits(
     ----------
     names : tuple of str
         Files of version 2 and 1: ``memory.max``, ``memory.limit_in_bytes``.
-    place : path
+    root : path
         Where control groups are mounted.
     membership : path
         File that names the groups of this process.
@@ -78,7 +78,7 @@ def cgroup_limits(
         for line in membership.read_text().splitlines():
             groups.append(line.split(":", 2)[2].lstrip("/"))
     limits = []
-    for folder in _group_folders(place, [*groups, ""]):
+    for folder in _group_folders(root, [*groups, ""]):
         for name in names:
             if (folder / name).is_file():
                 limits.append((folder / name).read_text().strip())

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PYTHON = (3, 11)  # the oldest that the code runs on
-TOO_NEW = (3, 14)  # the oldest without wheels of all packages
+TOO_NEW = (3, 14)  # the first for which some package has no wheel
 
 
 def read_pins(path: str | Path) -> dict[str, str]:
@@ -34,10 +34,12 @@ def faults(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
 
     Returns
     -------
-    list of str and list of str
-        Such as ``torch==2.13.0``; such as ``numpy 1.26.0 (2.4.6 asked for)``.
+    missing : list of str
+        Such as ``torch==2.13.0``.
+    outdated : list of str
+        Such as ``numpy 1.26.0 (2.4.6 required)``.
     """
-    missing, old = [], []
+    missing, outdated = [], []
     for path in paths:
         for name, pin in read_pins(path).items():
             try:
@@ -46,8 +48,8 @@ def faults(paths: Sequence[str | Path]) -> tuple[list[str], list[str]]:
                 missing.append(f"{name}=={pin}")
                 continue
             if _numbers(installed) < _numbers(pin):
-                old.append(f"{name} {installed} ({pin} asked for)")
-    return missing, old
+                outdated.append(f"{name} {installed} ({pin} required)")
+    return missing, outdated
 
 
 if __name__ == "__main__":

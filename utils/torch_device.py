@@ -58,8 +58,8 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt:
         m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
-        mallopt(m_mmap_max, 0)  # large blocks, too, from the heap
-        mallopt(m_trim_threshold, -1)  # whose end is never given back
+        mallopt(m_mmap_max, 0)  # take large blocks from the heap, too
+        mallopt(m_trim_threshold, -1)  # and never shrink the heap
         mallopt(m_top_pad, 2**28)
 
 
@@ -70,8 +70,8 @@ def multiplies_bf16(device: str) -> bool:
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
     if limit.upper() in WITHOUT_BF16:
         return False
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def join_processes(device: str) -> None:

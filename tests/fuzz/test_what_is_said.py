@@ -30,8 +30,8 @@ SAID = {  # of the kept inputs, where the reader says more than that a file is d
         ),
         "packed_negative_length": "utterance 'w0': -1 samples in utt2num_samples",
         "no_features": "no features, expected utterances in feats.scp",
-        "packed_archive_that_is_a_pipe": "../pipe: no regular file; run stage 2",
-        "packed_archive_with_nul": "no regular file",
+        "packed_archive_that_is_a_pipe": "../pipe: not a regular file; run stage 2",
+        "packed_archive_with_nul": "not a regular file",
     },
     "data_dir": {
         "wave_that_is_a_pipe": (
@@ -65,10 +65,10 @@ SAID = {  # of the kept inputs, where the reader says more than that a file is d
     },
     "checkpoints": {
         "network_that_is_a_list": (
-            "not a whole checkpoint of tensors and plain values (its step is no number, or its "
-            "network no tensors)"
+            "not a whole checkpoint of tensors and plain values (its step is not a number, or "
+            "its network not a dict of tensors)"
         ),
-        "expanded_weights": "its network no tensors",
+        "expanded_weights": "its network not a dict of tensors",
         "name_of_a_megabyte": "(a name in it is too long)",
         "npz_of_a_terabyte": (
             "embeddings.npy is an array of 1,099,511,627,776 bytes, of which 81 are there"

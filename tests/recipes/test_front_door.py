@@ -217,7 +217,7 @@ def test_status_and_dry_run_write_nothing(runs, recipe, tmp_path):
     assert all("never run" in line or line.endswith("empty in this recipe") for line in status)
     text = runs.run(recipe, tmp_path / "work", "--dry-run")
     assert "-m steps." not in text, "the commands are for --verbose"
-    assert "not recorded here; as a rule" in text
+    assert "no run recorded; as a rule of thumb" in text
     hours = re.findall(r"^1  .{31} +(\S+) ", text, re.MULTILINE)
     assert hours[0] != "?", "the length of the audio is known before the first hour"
     assert re.search(r"disk: .* free: [\d,]+ MB", last_line(text))

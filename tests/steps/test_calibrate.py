@@ -328,7 +328,9 @@ def test_a_score_file_of_unknown_origin_is_refused_and_the_remedy_works(work):
     alone.parent.mkdir()
     path.rename(alone)
     receipt = receipt_of(path).rename(work / "kept.json")
-    with pytest.raises(UserError, match="nothing shows that a/cosine made it") as refused:
+    with pytest.raises(
+        UserError, match="no receipt shows that these are scores of a/cosine"
+    ) as refused:
         applied(work, folder, alone)
     told = str(refused.value).rpartition(" to ")[2].removesuffix(", or score again")
     assert told == str(receipt_of(alone))

@@ -224,7 +224,7 @@ REFUSED = {
     "a key too many": (
         lambda state: state | {"model.extra": np.ones(1, np.float32)},
         {},
-        "1 of 35 keys are none of deep_speaker's: model.extra",
+        "1 of 35 keys are unknown to deep_speaker: model.extra",
     ),
     "a key too few": (
         lambda state: without(state, "model.bn1.bias"),

@@ -106,7 +106,7 @@ def test_scaled_gradients_of_the_network_are_found_by_name_and_unknown_ones_refu
     assert (parameter is network.weight, factor) == (True, 0.5)
     loss.gradient_scales = {"scale": 0.5}
     with pytest.raises(
-        ValueError, match="Linear scales the gradient of scale, which is none of its parameters"
+        ValueError, match="Linear scales the gradient of scale, which is not one of its parameters"
     ):
         Objective(network, loss).scaled_gradients()
 
@@ -189,7 +189,7 @@ def test_epochs_are_those_of_what_is_drawn(corpus, tmp_path):
         ),
         (
             [("batch_size: 6", "batches: {speakers: 4, utterances: 9}")],
-            "crops: utterances is 9: no speaker has so many, the most is 8",
+            "crops: utterances is 9: no speaker has that many, the most is 8",
         ),
         ([("batch_size: 6", "batches: {speakers: 5}")], "crops: speakers is 5: there are 4"),
         (

@@ -337,7 +337,7 @@ def test_augmentation_of_waveforms_is_refused_before_anything_is_opened(
     with pytest.raises(
         UserError,
         match=r"augmented.yaml: augmentation: it is for waveforms, "
-        "and this network is fed from feats.scp",
+        "and this network reads feats.scp",
     ):
         train_on(
             featured,

@@ -193,7 +193,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(
     with pytest.raises(
         UserError,
         match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes "
-        "no equal shares of 2 or more",
+        "expected equal shares of 2 rows or more",
     ):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert not (tmp_path / "exp" / "config.yaml").exists()

@@ -1,10 +1,11 @@
 """Speaker bootstrap: metrics recomputed on speakers resampled with replacement.
 
-Trials share speakers, so speakers are what is resampled: in one replicate a speaker drawn twice
-counts twice; a target trial counts as often as its speaker, a nontarget trial as often as the
-product of its two.  The draws depend on the seed and the number of speakers alone: systems that
-scored the same trials get the same draws, so their differences are paired.  Why this one layer, and
-not utterances within speakers as well: tests/bench/intervals.md.
+Trials that share a speaker are not independent, so speakers are resampled, not trials.  The weight
+of a speaker in a replicate is the number of times that it was drawn; the weight of a target trial
+is that of its speaker, the weight of a nontarget trial the product of those of its two speakers.
+The draws depend on the seed and the number of speakers alone: systems that scored the same trials
+get the same draws, so their differences are paired.  Why utterances within speakers are not
+resampled as well: tests/bench/intervals.md.
 
 `speaker_rows` and `drawn_weights` make the draws.  EER and minDCF (`weighted_figures`) and the
 rates at given thresholds (`weighted_rates`) need trials sorted once; a replicate is then one pass
@@ -33,7 +34,7 @@ REPLICATES_AT_A_TIME = 64
 def speaker_rows(
     enrol_speakers: ArrayLike, test_speakers: ArrayLike, is_target: np.ndarray
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Number of speakers S, and of each of N trials the two rows of the weight matrix.
+    """Number of speakers S, and for each of N trials its two rows (N,) of the weight matrix.
 
     A target trial depends on its speaker's row and on row S, which is always 1.
     """
@@ -106,16 +107,16 @@ def block_figures(
 ) -> list[np.ndarray]:
     """EER in percent, and minDCF of each effective prior, for one block of replicates.
 
-    So few replicates (B) that a block of trials times them fits the processor's cache; ``weights``
-    (U, B) are contiguous.
+    ``weights`` (U, B) are contiguous, with so few replicates B that the weights of a block of
+    trials fit the processor's cache.
     """
     starts = range(0, len(trials.left), TRIALS_AT_A_TIME)
     pieces = [slice(start, start + TRIALS_AT_A_TIME) for start in starts]
     totals = total_weights(trials, weights, pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(totals.min(axis=0) > 0, 1 / totals, np.nan).astype(np.float32)
-    passed = np.zeros_like(totals)  # shares of both classes below the present block
-    point = np.zeros_like(totals)  # and below the last threshold
+    passed = np.zeros_like(totals)  # shares of both classes in the blocks before
+    point = np.zeros_like(totals)  # the same, up to the last threshold
     eer = np.full(weights.shape[1], np.nan)
     costs = np.empty((len(p_targets), weights.shape[1]))
     for k, p in enumerate(p_targets):
@@ -127,9 +128,9 @@ def block_figures(
         target *= shares[0]
         nontarget *= shares[1]
         ends = trials.last_of_ties[piece]
-        whole = None
+        block_end = None  # if it may differ from the last threshold
         if not ends.all():
-            whole = passed + (target[-1], nontarget[-1])
+            block_end = passed + (target[-1], nontarget[-1])
             target, nontarget = target[ends], nontarget[ends]
         if len(target):
             for k, p in enumerate(p_targets):
@@ -142,8 +143,8 @@ def block_figures(
                 eer[crossed] = crossing_in_block(target, nontarget, passed, point, crossed)
             point = last
         passed = point
-        if whole is not None:
-            passed = whole
+        if block_end is not None:
+            passed = block_end
     return [100 * eer, *np.where(np.isnan(eer), np.nan, costs)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# of one kind of error, at which a table has the other
+# round values of either error rate, at which `rate_table` has rows
 RATES = (0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -41,10 +41,11 @@ def rate_table(
     false_alarm: np.ndarray,
     rates: Sequence[float] = RATES,
 ) -> list[tuple[float, float, float]]:
-    """Rows (threshold, false-alarm rate, miss rate) where either rate is just within a round one.
+    """Rows (threshold, false-alarm rate, miss rate) at round error rates, by growing thresholds.
 
-    Also where both are equal or closest; by growing thresholds.  A rate that is only reached by
-    rejecting everything has no row.
+    For each of ``rates``: the lowest threshold with at most that false-alarm rate, and the highest
+    with at most that miss rate; and the threshold where both rates are closest.  Rejecting every
+    trial has no row.
     """
     lowest = np.searchsorted(-false_alarm, -np.asarray(rates), "left")
     highest = np.searchsorted(miss, rates, "right") - 1
@@ -67,7 +68,7 @@ def miss_band(
 
     ``miss`` and ``false_alarm`` (P,) are the curve, from accept-all towards reject-all; ``drawn_*``
     (P, R) the rates at the same thresholds in R replicates.  The band reaches ``reach`` standard
-    deviations on the log-odds scale; lower rates than ``floor`` count as it.
+    deviations on the log-odds scale; rates below ``floor`` are raised to it.
     """
 
     def clipped_log_odds(rate: np.ndarray) -> np.ndarray:

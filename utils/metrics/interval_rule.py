@@ -41,7 +41,7 @@ NEEDED: dict[str, dict[float, tuple[int, ...]]] = {
 
 
 def speakers_needed(measure: str, eer_percent: float, prior: float | None = None) -> int | None:
-    """From how many test speakers a figure has an interval; None if no number tried is enough.
+    """Fewest test speakers with which a figure has an interval; None if no number is enough.
 
     ``measure`` is ``eer``, ``cllr``, ``min`` or ``act`` (lowest and actual cost, with an effective
     ``prior``).
@@ -83,13 +83,13 @@ def why_no_interval(
 
 
 def least_speakers(measure: str, prior: float | None = None) -> int | None:
-    """From how many test speakers a figure may have an interval, at the best EER for it."""
+    """Fewest test speakers with which a figure can have an interval, at any EER; or None."""
     needed = [speakers_needed(measure, eer, prior) for eer in EERS_PERCENT]
     return min((number for number in needed if number is not None), default=None)
 
 
 def few_speakers(num_speakers: int) -> str:
-    """The usual figures that so few test speakers give no interval for; empty if there are none."""
+    """A note on the usual figures without an interval for so few speakers; empty if none."""
     usual = {"EER": ("eer", None), "minDCF 0.01": ("min", 0.01), "minDCF 0.05": ("min", 0.05)}
     lacking = []
     for title, (measure, prior) in usual.items():

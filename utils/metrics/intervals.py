@@ -14,7 +14,7 @@ import numpy as np
 
 # of the replicates that must have both classes, else there is no interval
 LEAST_SHARE = 0.5
-POWER = 0.8  # chance of finding a difference, for which speakers_needed is given
+POWER = 0.8  # of the test that `Difference.speakers_needed` is computed for
 
 
 def interval(
@@ -28,12 +28,14 @@ def interval(
 ) -> tuple[float, float] | None:
     """95 % interval (low, high) of a figure in [0, 1], or of any positive one if not ``bounded``.
 
-    An unbounded figure (actual costs, Cllr) has it on the logarithmic scale. ``replicates`` (R,)
-    are the figure in each draw of the speakers, NaN without trials of a class.  If the figure is 0,
-    no speaker erred: the upper end is the rate that so many speakers without an error exclude.
-    Shares below ``floor`` (at most half the figure), and above 1 - floor, count as it. None if too
-    few draws have both classes, no draw changes the figure, or there are fewer than two speakers.
-    Whether the interval is valid: utils/metrics/interval_rule.py.
+    The interval of an unbounded figure (actual costs, Cllr) is symmetric on the logarithmic scale.
+    ``replicates`` (R,) are the figure in each draw of the speakers, NaN without trials of a class.
+    If the figure is 0, the upper end is the error rate that this number of speakers without an
+    error excludes.  Values are clipped to [floor, 1 - floor] (unbounded: from below only), with a
+    ``floor`` of at most half the figure.
+
+    None if too few draws have both classes, no draw changes the figure, or there are fewer than two
+    speakers.  Whether the interval is valid: utils/metrics/interval_rule.py.
     """
     from scipy.special import expit, logit, stdtrit
 
@@ -60,8 +62,8 @@ def interval(
 class Difference:
     """A paired comparison: first system minus second, its 95 % interval and its two-sided p.
 
-    ``speakers_needed`` is about how many speakers would show a difference of this size at p < 0.05
-    in four of five tests; None if the systems do not differ.
+    ``speakers_needed`` is about how many speakers a test needs to show a difference of this size at
+    p < 0.05 with a power of 80 %; None if the systems do not differ.
     """
 
     difference: float
@@ -71,7 +73,7 @@ class Difference:
     speakers_needed: int | None
 
     def rounded(self, digits: int = 4) -> dict:
-        """As JSON values."""
+        """A dict of JSON values, rounded."""
         values = asdict(self)
         for name in ("difference", "low", "high", "p"):
             values[name] = round(values[name], digits)

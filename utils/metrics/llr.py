@@ -40,7 +40,7 @@ def actual_cost(
     c_miss: float = 1.0,
     c_fa: float = 1.0,
 ) -> float:
-    """Detection cost (actDCF) at Bayes' threshold, divided by that of the better trivial one."""
+    """Detection cost (actDCF) at the Bayes threshold, over that of the better trivial decision."""
     threshold = bayes_threshold(p_target, c_miss, c_fa)
     miss = np.mean(np.asarray(target_scores) < threshold)
     false_alarm = np.mean(np.asarray(nontarget_scores) >= threshold)
@@ -67,9 +67,9 @@ def pav_blocks(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Neighbouring scores joined to B blocks, until the share of targets grows with the score.
 
-    ``targets`` and ``nontargets`` (K + 1,) are from `counts_below`.  Returned are (B,) int arrays:
-    the growing positions of the blocks' upper ends (the last is K), and the trials of each class in
-    each.
+    ``targets`` and ``nontargets`` (K + 1,) are from `counts_below`.  Returns (B,) int arrays:
+    the growing positions of the blocks' upper ends (the last is K), and the numbers of targets and
+    of nontargets in each block.
     """
     from scipy.optimize import isotonic_regression
 
@@ -88,7 +88,7 @@ def pav_blocks(
 def hull_error_rate(ends: np.ndarray, in_targets: np.ndarray, in_nontargets: np.ndarray) -> float:
     """Equal error rate of the ROC's convex hull, from `pav_blocks`.
 
-    It is the largest, over priors, of the lowest error rate.
+    It is the largest value, over all priors, of the lowest error rate.
     """
     miss = np.append(0, np.cumsum(in_targets)) / in_targets.sum()
     rejected = np.append(0, np.cumsum(in_nontargets)) / in_nontargets.sum()

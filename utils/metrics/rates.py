@@ -2,8 +2,8 @@
 
 Pure functions of score arrays: no files, no torch.  A trial is accepted if its score is at least
 the threshold, so that equal scores are decided alike and no figure depends on the order of the
-trials.  Rates are fractions in [0, 1].  Everything is O(n log n), and works on float32 scores as
-they are: 60 million trials fit (tests/bench/bench_metrics.py).
+trials.  Rates are fractions in [0, 1].  Everything is O(n log n), and float32
+scores are not converted: 60 million trials fit (tests/bench/bench_metrics.py).
 
 error_rates          miss and false-alarm rates at every threshold that separates distinct scores
 equal_error_rate     where the ROC, interpolated between those points, meets miss = false alarm
@@ -126,10 +126,10 @@ def lowest_cost(
 
 
 def kaldi_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
-    """Equal error rate by the rule of Kaldi's compute-eer: a step of the targets, not interpolated.
+    """Equal error rate by the rule of Kaldi's compute-eer, without interpolation.
 
-    The k-th lowest target score is the threshold if it is the first that is above as large a share
-    of the nontargets as there are targets above it; the rate is k / T.  (Kaldi,
+    The threshold is the lowest target score that at most as large a share of the nontargets reaches
+    as there are targets below it; this share of targets, k / T, is the rate.  (Kaldi,
     src/ivectorbin/compute-eer.cc.)
     """
     return kaldi_step(*sorted_scores(target_scores, nontarget_scores))

@@ -80,7 +80,7 @@ def _copies_facts(data: Path) -> dict:
 
 
 def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
-    """Write ``sound.json``: the facts about the source's audio, with a new cut if there is one."""
+    """Write ``sound.json``, the facts about the source's audio with a new cut, if any; its path."""
     facts = {
         "vad": vad_of(source),
         "augmentation": augmentation_of(source),

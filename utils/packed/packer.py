@@ -15,7 +15,7 @@ from utils.errors import UnreadableAudio, UserError
 from utils.vad.base import FRAMES_PER_SECOND, cut_speech, keep_speech, num_frames
 from utils.vad.segments import piece_name
 
-# Lists that do not hold for the packed audio, and those that do not hold for pieces of it.
+# Lists that are not valid for the packed audio, and those that are not valid for pieces of it.
 OF_SOURCE_AUDIO = {"utt2dur", "utt2num_frames", "utt2num_samples", "feats.scp", "cmvn.scp"}
 OF_WHOLE_UTTERANCES = {"vad.scp", "text"}
 
@@ -113,7 +113,7 @@ class Packer:
         return outputs
 
     def _fit(self, utterance: str) -> dict[str, np.ndarray]:
-        """Enter an utterance in the ledger; its name, or its pieces' -> (n,) int16 to pack."""
+        """Audio to pack, (n,) int16, by name of the utterance or piece; enters it in the ledger."""
         try:
             samples, rate = self.reader.read(utterance)
         except UnreadableAudio as error:
@@ -167,7 +167,7 @@ class Packer:
         return {utterance: samples}
 
     def _convert(self, samples: np.ndarray) -> tuple[str, np.ndarray]:
-        """The rule that drops the samples, or empty, and the samples as they are packed."""
+        """The rule that drops the samples, or empty, and the samples as 16-bit integers."""
         if len(samples) < max(1, self.min_seconds * self.sample_rate_hz):
             return "short", to_int16(samples)
         if self.transform and samples.any():
@@ -191,7 +191,7 @@ class Packer:
         if len(speech) != expected:
             raise UserError(
                 f"{where}: '{utterance}' has {expected} frames but {len(speech)} decisions: "
-                "the sound has changed; "
+                "the audio has changed since stage 1; "
                 f"remove {where}/vad/receipts and run stage 1 again"
             )
         return speech
@@ -206,11 +206,11 @@ def packed_lists(
     trimmed: bool = False,
     original: Mapping[str, str] | None = None,
 ) -> DataDir:
-    """The lists of packed utterances: those of the source that still hold, and lengths.
+    """The lists of packed utterances: those of the source that are still valid, and lengths.
 
     Segments have become utterances.  `source` has the utterances that were kept; `wav_scp` and
-    `num_samples` have the packed ones, or pieces.  `trimmed`: a part was cut, so VAD decisions do
-    not hold.  `original`, if utterances were split: piece -> utterance.
+    `num_samples` have the packed ones, or pieces.  `trimmed`: a part was cut, so VAD decisions are
+    not valid.  `original`, if utterances were split: piece -> utterance.
     """
     removed = set(OF_SOURCE_AUDIO)
     if trimmed:
@@ -224,17 +224,18 @@ def packed_lists(
     }
     utt2spk = source.utt2spk
     if original is not None:
-        utt2spk = _lists_of_pieces(source.utt2spk, original)
+        utt2spk = _map_of_pieces(source.utt2spk, original)
         for name, mapping in maps.items():
             if key_kind(name, maps) == "utterance":
-                maps[name] = _lists_of_pieces(mapping, original)
+                maps[name] = _map_of_pieces(mapping, original)
         maps["utt2original"] = dict(original)
     maps["utt2num_samples"] = {key: str(number) for key, number in num_samples.items()}
     maps["utt2dur"] = {key: f"{number / sample_rate_hz:.4f}" for key, number in num_samples.items()}
     return DataDir(source.path, dict(wav_scp), utt2spk, None, maps, source.trials)
 
 
-def _lists_of_pieces(mapping: Mapping[str, str], original: Mapping[str, str]) -> dict[str, str]:
+def _map_of_pieces(mapping: Mapping[str, str], original: Mapping[str, str]) -> dict[str, str]:
+    """Each piece with the value of its utterance."""
     return {piece: mapping[utterance] for piece, utterance in original.items()}
 
 

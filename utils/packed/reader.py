@@ -85,7 +85,7 @@ class PackedReader:
         ends = self.offset[is_inside] + self.HEADER_BYTES + 2 * self.num_samples[is_inside]
         needed_bytes = int(ends.max())
         if (os.path.exists(path) and not os.path.isfile(path)) or "\0" in str(path):
-            raise UserError(f"{path}: no regular file; run stage 2 (pack)")
+            raise UserError(f"{path}: not a regular file; run stage 2 (pack)")
         try:
             with open(path, "rb") as file:
                 size = file.seek(0, io.SEEK_END)
@@ -104,7 +104,7 @@ class PackedReader:
             )
         if head[:4] != b"RIFF" or head[20:24] != b"\1\0\1\0" or head[34:40] != b"\x10\0data":
             raise UserError(
-                f"{path}: no plain 16-bit mono wave at byte {first_offset}; run stage 2 (pack)"
+                f"{path}: not a plain 16-bit mono wave at byte {first_offset}; run stage 2 (pack)"
             )
         return int.from_bytes(head[24:28], "little")
 
@@ -136,14 +136,14 @@ class PackedReader:
             position = int(self.offset[index]) + self.HEADER_BYTES + 2 * int(start)
             if os.preadv(self._descriptor(archive), [row.data], position) != row.nbytes:
                 raise UserError(
-                    f"{self.paths[archive]}: ends before byte {position + row.nbytes:,}; "
-                    "it was cut while in use"
+                    f"{self.paths[archive]}: ends before byte {position + row.nbytes:,}: "
+                    "the file became shorter while in use; pack it again"
                 )
         return np.multiply(crops, np.float32(1 / FULL_SCALE), dtype=np.float32)
 
     def _descriptor(self, archive: int) -> int:
         if archive not in self._files:
-            # open as long as the reader
+            # stays open as long as the reader
             self._files[archive] = open(self.paths[archive], "rb", buffering=0)  # noqa: SIM115
         return self._files[archive].fileno()
 

@@ -22,9 +22,9 @@ REPORT = 7  # runs even when it is done, to show the results
 
 
 def _examine_patiently(plan: Path, first: int, last: int) -> list[Stage]:
-    """`examine`; up to SV_VISIBLE_SECONDS it waits for receipts of the stages before the first.
+    """The stages of a plan; waits up to SV_VISIBLE_SECONDS for receipts of those before the first.
 
-    Another host may just have written them.
+    Another host may just have written these receipts.
     """
     visible_seconds = float(os.environ.get(VISIBLE_SECONDS, "0"))
     start, is_announced = time.monotonic(), False
@@ -49,7 +49,7 @@ def _examine_patiently(plan: Path, first: int, last: int) -> list[Stage]:
 
 
 def status(plan: Path, *, first: int = 0, last: int = 7) -> None:
-    """Show the state of each stage, and which run is at work.
+    """Show the state of each stage, and the runs that are at work.
 
     States: done, stale because ..., partly done, running, interrupted, never run.
 
@@ -124,7 +124,7 @@ def finished(
     script : str
         Name of the script, for messages.
     run : int
-        Process that goes on with the work and gets the locks; 0: take none.
+        Process that will do the work and hold the locks; 0: take none.
     command : str
         Command line of that process.
 

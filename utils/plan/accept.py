@@ -24,7 +24,7 @@ def accept(plan: Path, stage: int) -> None:
     Raises
     ------
     UserError
-        There are no outputs, or one that cannot be accepted: then none is.
+        There are no outputs, or one of them cannot be accepted: then none is accepted.
     """
     chosen = find_stage(examine(plan, stage), stage)
     if chosen.state == NEVER:

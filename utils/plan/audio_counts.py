@@ -1,7 +1,7 @@
 """The amount of audio that tasks of a plan work on.
 
-It comes from utt2dur where that exists, else from the data directory that the task's will be made
-from, else from the corpus.
+It comes from the utt2dur of a data directory; before that exists, from the directories that this
+one will be made from, or else from the corpus.
 """
 
 import os
@@ -89,7 +89,7 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     return Corpus(option, path, suffixes, num_bytes, audio, whole)
 
 
-def _data_folders(task: Task) -> list[Path]:
+def _input_folders(task: Task) -> list[Path]:
     """Data directories that a task reads."""
     paths = task.inputs.values()
     return list(dict.fromkeys(path.parent for path in paths if path.name in LISTS))
@@ -97,7 +97,7 @@ def _data_folders(task: Task) -> list[Path]:
 
 def data_folders(task: Task) -> list[Path]:
     """Data directories that a task works on: those that it reads, or the one that it prepares."""
-    return [task.home] if task.expected_audio else _data_folders(task)
+    return [task.home] if task.expected_audio else _input_folders(task)
 
 
 class AudioOfPlan:
@@ -111,7 +111,7 @@ class AudioOfPlan:
         self._known: dict[Path, Audio] = {}
         folders: dict[Path, None] = {}
         for task in tasks:
-            read = _data_folders(task)
+            read = _input_folders(task)
             if task.expected_audio and not (task.home / "utt2dur").exists():
                 self._known[task.home] = Audio(*task.expected_audio, guess=True)
             folders |= dict.fromkeys(read)

@@ -72,9 +72,9 @@ def clean(plan: Path, stage: int, workdir: Path, *, yes: bool = False) -> None:
         removals = list(_list_removals(chosen, others))
         _check_inside(removals, workdir)
         size = _show_sizes(removals)
-        total = f"what stage {stage} left: {_megabytes(size)}"
+        total = f"the output of stage {stage}: {_megabytes(size)}"
         if not removals:
-            print(f"stage {stage} left nothing")
+            print(f"stage {stage} has no output")
         elif yes or _confirm(total):
             _remove(removals)
             print(f"removed {total}")
@@ -91,7 +91,7 @@ def _show_sizes(removals: list[Removal]) -> int:
         counted |= files
         size = sum(path.stat().st_size for path in files)
         total += size
-        outputs = f" and what it names ({len(removal.outputs)})" if removal.outputs else ""
+        outputs = f" and its outputs ({len(removal.outputs)})" if removal.outputs else ""
         print(f"{removal.first}{outputs}: {_megabytes(size)}")
     return total
 

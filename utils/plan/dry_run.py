@@ -33,14 +33,12 @@ WORKDIR = "workdir"
 TITLE = 31  # letters of a stage's title: a row fits 80 columns
 ROW = "{:1}  {:31} {:>10} {:>7} {:>8} {:>8} {:>8}"
 UNKNOWN_CELL = "?"
-ROUGH = (
-    "~ not of this very audio or network: by the size of files, by what it is made from, or as "
-    "another recorded it"
-)
-STARTS = "time is that of the work; each process takes a second or more besides, to start"
+ROUGH = "~ estimated: from the size of files, from other audio, or from a run with another network"
+STARTS = "times are without the start of the processes, which takes each a second or more"
 RULE = (
-    "? not recorded here; as a rule an hour of audio takes a minute of a core in each stage, and "
-    "115 MB packed or copied; a process 1 GB of memory, with a network 2; a step of training 1 s"
+    "? no run recorded; as a rule of thumb an hour of audio takes a core one minute in each stage, "
+    "and 115 MB packed or copied; a process takes 1 GB of memory, 2 GB with a network; a training "
+    "step takes 1 s"
 )
 
 
@@ -178,7 +176,7 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
         rows.append([*_audio_cells(stage, records), *_need_cells(need)])
         print(ROW.format(stage.number, stage.title[:TITLE], *rows[-1]))
     rows.append(["", "", *_need_cells(total)])
-    print(ROW.format("", "together, of what is known", *rows[-1]))
+    print(ROW.format("", "total of what is known", *rows[-1]))
     table = str(rows)
     if "~" in table:
         print(ROUGH)
@@ -236,7 +234,7 @@ def _sum_disk_needs(stages: list[Stage], records: Records, device: str) -> dict[
 
 
 def _need_cells(need: Need) -> list[str]:
-    """Disk, memory and time, as they are shown."""
+    """Disk, memory and time as text."""
     return [_size(need.disk), _size(need.memory), _duration(need.seconds)]
 
 
@@ -248,14 +246,14 @@ def _cell(amount: Amount, text: str) -> str:
 
 
 def _size(amount: Amount) -> str:
-    """Bytes, as they are shown."""
+    """Bytes as text."""
     if amount.value >= 1e9:
         return _cell(amount, f"{amount.value / 1e9:,.1f} GB")
     return _cell(amount, f"{amount.value / 1e6:,.1f} MB")
 
 
 def _duration(amount: Amount) -> str:
-    """Seconds, as they are shown."""
+    """Seconds as text."""
     if amount.value >= 3600:
         return _cell(amount, f"{amount.value / 3600:,.1f} h")
     if amount.value >= 120:

@@ -128,7 +128,7 @@ class Records:
         return Record(receipt, kind, audio.hours)
 
     def need(self, task: Task, device: str) -> Need:
-        """What an unfinished task will need; device: where training and extraction run."""
+        """What an unfinished task will need; training and extraction run on ``device``."""
         records, is_rough = self._similar(task, device)
         peak = size = 0
         for record in records:
@@ -146,7 +146,7 @@ class Records:
         return Need(disk, memory, seconds)
 
     def _similar(self, task: Task, device: str) -> tuple[list[Record], bool]:
-        """Records of the same kind, else of the same step on this device, and if they are these."""
+        """Records of the same kind, else of the same step on this device; if they are the latter."""
         kind = _work_kind(task.name, task.options, task.inputs)
         same_kind, same_device = [], []
         for record in self._by_step.get(task.name, []):
@@ -208,7 +208,7 @@ def _simultaneous_tasks(task: Task, cmd: str) -> int:
 def sum_stage_needs(unfinished: Iterable[Task], records: Records, device: str, cmd: str) -> Need:
     """What the unfinished tasks of a stage need together, with run.sh's --device and --cmd.
 
-    Disk adds up, the tasks of an array share the time, and memory is that of the largest moment.
+    Disk adds up; the tasks of an array share the time; memory is the most needed at any moment.
     """
     disk = seconds = memory = Amount()
     for task in unfinished:

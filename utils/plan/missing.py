@@ -52,7 +52,7 @@ def unwritable_folders(homes: Iterable[Path]) -> list[str]:
             lines.append(f"{folder}: {no_folder(folder)}")
         elif not os.access(folder, os.W_OK):
             lines.append(
-                f"{folder}: this user may not write there; --workdir DIR, a folder of their own"
+                f"{folder}: this user may not write there; give --workdir DIR, another folder"
             )
     return lines
 
@@ -103,4 +103,4 @@ def too_little(what: str, needed: float, available: float, remedy: str) -> list[
     """A line if fewer bytes of disk or memory are available than needed."""
     if needed <= available:
         return []
-    return [f"{what}: {needed / 1e9:,.1f} GB needed, {available / 1e9:,.1f} GB there; {remedy}"]
+    return [f"{what}: {needed / 1e9:,.1f} GB needed, {available / 1e9:,.1f} GB available; {remedy}"]

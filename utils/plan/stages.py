@@ -73,8 +73,8 @@ class Stage:
 def read_plan(path: Path) -> list[Stage]:
     """The stages of a plan, with a command for each process of an array.
 
-    Lines: ``places FOLDER...``, ``stage N title``, ``run COMMAND...`` and
-    ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as for a shell.
+    Lines: ``places FOLDER...`` (folders that the run may lock), ``stage N title``,
+    ``run COMMAND...`` and ``launch [resources] JOB=1:N LOG COMMAND...``, quoted as for a shell.
     """
     stages: list[Stage] = []
     for line in read_lines(path):
@@ -105,7 +105,7 @@ def examine(path: Path, last: int = 7) -> list[Stage]:
     """
     stages = [stage for stage in read_plan(path) if stage.number <= last]
     folders = lockable_folders(path)
-    MODE.notes.clear()  # of another plan
+    MODE.notes.clear()  # they may be of another plan
     remade: dict[Path, int] = {}  # path -> stage that makes it again
     for stage in stages:
         for command in stage.commands:

@@ -96,8 +96,7 @@ def _submit(
         if before:
             submitted = f"job {before} and those before it wait or run"
         raise UserError(
-            f"{site.path}: sbatch did not take stage {stage.number}: {words_of(answer)}; "
-            f"{submitted}"
+            f"{site.path}: sbatch refused stage {stage.number}: {words_of(answer)}; {submitted}"
         )
     return job
 

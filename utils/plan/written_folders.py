@@ -62,7 +62,7 @@ def _describe_move_of_task(task: Task) -> str:
             old, new = old.parent, new.parent
         if task.home.is_relative_to(new):  # else a corpus was moved, which is another matter
             return (
-                f"{new} was made as {old}, and its lists name files there: put a link in that "
-                f"place (ln -s {new} {old}), or move it back"
+                f"{new} was made as {old}, and its lists name files there: put a link at that "
+                f"path (ln -s {new} {old}), or move it back"
             )
     return ""

@@ -32,6 +32,6 @@ def _split_command(command: Sequence[str]) -> tuple[str, list[str]]:
         if word == "-m" and re.fullmatch(r"(steps|local)\.\w+", module):
             return module, list(command[index + 2 :])
     raise UserError(
-        f"'{shlex.join(command)}' is no step: stages run `python3 -m steps.<name>` or "
+        f"'{shlex.join(command)}' is not a step: stages run `python3 -m steps.<name>` or "
         "`python3 -m local.<name>`, whose receipts prove them done"
     )

@@ -120,7 +120,7 @@ def changed_input(
     if path is None:
         assert recorded is not None, "a receipt's input, or today's"
         return Change(
-            f"input {label} ({recorded['path']}) was taken away", f"input {label}: {before} -> none"
+            f"input {label} ({recorded['path']}) was removed", f"input {label}: {before} -> none"
         )
     if path.exists():
         now = fingerprint(path, is_config)

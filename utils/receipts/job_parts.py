@@ -9,7 +9,7 @@ from utils.receipts.contents import existing_receipt
 def part_receipts(home: Path, name: str, jobs: int) -> dict[str, Path]:
     """Receipts of an array's jobs below home, ``job 3/8`` -> path, for a step with this name.
 
-    They are of another number of jobs if only that array is finished.
+    If only an array with another number of jobs is finished, its receipts.
     """
     folder = Path(home) / "receipts"
     others = [int(path.stem.rpartition("of")[2]) for path in folder.glob(f"{name}.1of*.json")]
@@ -59,7 +59,7 @@ class Parts:
         """Sum of a count over the jobs."""
         return sum(counts.get(count, 0) for counts in self._counts)
 
-    def named(self, beginnings: tuple[str, ...]) -> dict[str, int]:
-        """Sums of all counts with these beginnings of their names."""
+    def totals(self, prefixes: tuple[str, ...]) -> dict[str, int]:
+        """Sums over the jobs of all counts whose names start with one of the prefixes."""
         names: set[str] = set().union(*self._counts)
-        return {name: self.total(name) for name in sorted(names) if name.startswith(beginnings)}
+        return {name: self.total(name) for name in sorted(names) if name.startswith(prefixes)}

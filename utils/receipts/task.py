@@ -65,7 +65,7 @@ class Status:
     remade_by : dict of path to int
         Inputs that an earlier stage has to make again, and that stage; set for a whole plan.
     is_begun : bool
-        The work is running, or was interrupted and can go on; the reason tells how far it is.
+        The work is running, or was interrupted and can go on; the reason says how far it is.
     is_shared : bool
         Other experiments use the output too; set for a whole plan.
     """
@@ -157,9 +157,9 @@ class Task:
     values : mapping of str to Values
         For ``input LABEL`` or ``option NAME`` of a YAML: compared by value, not by bytes.
     describe_progress : callable
-        Tells how far interrupted work is; returns an empty string if it has not begun.
+        Returns how far interrupted work is, in words; empty if it has not begun.
     explain : mapping of str to callable
-        For options that are checksums: tells what differs.
+        For options that are checksums: returns what differs, in words.
     shared : bool
         Small and used by several experiments: the lock of the task is enough.
     """
@@ -289,7 +289,7 @@ class Task:
     def _by_values(
         self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change
     ) -> Iterator[Change]:
-        """The change of an input or an option; of its values if they are known, perhaps none."""
+        """The change of an input or option; if its values are known, their changes instead, if any."""
         values = self.values.get(f"{kind} {name}")
         before = None
         if values and recorded is not None:
@@ -372,7 +372,7 @@ class Task:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{self.path}: another process is at this work; wait for it, or stop it and run "
+                f"{self.path}: another process is doing this work; wait for it, or stop it and run "
                 "the same command again"
             ) from None
 

@@ -30,7 +30,7 @@ class Values:
         For work whose receipt records no values: takes the content, or the option, that the receipt
         records; returns the values that the work was made with, or None if they are not known.
     plain : mapping
-        What the YAML itself says, section by section: compared before `now` is called.
+        What the YAML itself has, section by section: compared before `now` is called.
     completed : callable
         Fills defaults into values that were recorded without them.
     """
@@ -41,7 +41,7 @@ class Values:
     completed: Callable[[Mapping], Mapping] = as_recorded
 
     def changes(self, label: str, before: Mapping) -> Iterator[Change]:
-        """Each value that differs from those before; the label names the YAML or the option."""
+        """The changes of all values since ``before``; the label names the YAML or the option."""
         seen = set()
         for name, old, new in self.plain_differences(before):
             seen.add(name)

@@ -72,7 +72,7 @@ def _fit_logistic(
 
 
 def check_training(features: np.ndarray, is_target: np.ndarray, p_target: float) -> None:
-    """Refuse with ValueError what nothing can be learned from."""
+    """ValueError for training trials that no calibration can be learned from."""
     if not 0 < p_target < 1:
         raise ValueError(f"p_target is {p_target}, expected a prior in (0, 1)")
     if is_target.all() or not is_target.any():

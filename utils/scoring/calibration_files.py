@@ -1,5 +1,6 @@
-"""Scores and quality measures as features of trials, aligned by the trials' names, and
-``calibration.json``.
+"""Features of trials, from scores and quality measures; the file ``calibration.json``.
+
+Scores and measures are aligned by the names of the trials' sides.
 """
 
 import math
@@ -77,20 +78,20 @@ def read_measure(
     a side has no value, one that is not a finite number, or a duration that is not positive.
     """
     is_duration = path.name == "utt2dur"
-    text_of = read_map(path)
-    value_of: dict[str, float] = {}
+    texts = read_map(path)
+    value_by_side: dict[str, float] = {}
     for side in dict.fromkeys(sides):
         utterances: Sequence[str] = [side]
-        if side not in text_of:
+        if side not in texts:
             utterances = models.get(side, [side])
-        values = [_read_value(path, utterance, text_of, is_duration) for utterance in utterances]
-        value_of[side] = math.fsum(values) / len(values)
-    return np.array([value_of[side] for side in sides])
+        values = [_read_value(path, utterance, texts, is_duration) for utterance in utterances]
+        value_by_side[side] = math.fsum(values) / len(values)
+    return np.array([value_by_side[side] for side in sides])
 
 
-def _read_value(path: Path, utterance: str, text_of: Mapping[str, str], is_duration: bool) -> float:
-    """The measure of one utterance."""
-    text = text_of.get(utterance)
+def _read_value(path: Path, utterance: str, texts: Mapping[str, str], is_duration: bool) -> float:
+    """The measure of one utterance, from its text in the file; of a duration the logarithm."""
+    text = texts.get(utterance)
     if text is None:
         shown, value = "no value", math.nan
     else:
@@ -119,12 +120,12 @@ def same_pairs(systems: Mapping[str, Path]) -> tuple[list[str], list[str]]:
         other_pairs = set(zip(other_enrol, other_test, strict=True))
         if other_pairs == pairs:
             continue
-        lone = min(other_pairs ^ pairs)
+        unmatched = min(other_pairs ^ pairs)
         scored, lacking = first, path
-        if lone in other_pairs:
+        if unmatched in other_pairs:
             scored, lacking = path, first
         raise UserError(
-            f"{scored}: trial '{lone[0]} {lone[1]}' has no score in {lacking}; "
+            f"{scored}: trial '{' '.join(unmatched)}' has no score in {lacking}; "
             "score both systems on one list"
         )
     return enrol, test

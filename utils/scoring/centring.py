@@ -32,7 +32,7 @@ def read_centring(scores: Path, families: Families) -> str | None:
 
 
 def centring_from_inputs(inputs: Iterable[Path], families: Families) -> str | None:
-    """The same for scores made from these inputs, receipts of back ends or of scores among them."""
+    """The same for scores made from these inputs: from receipts of back ends or scores in them."""
     parts: list[str] = []
     for path in inputs:
         if path.name == TRAINED:
@@ -48,7 +48,7 @@ def centring_from_inputs(inputs: Iterable[Path], families: Families) -> str | No
 
 
 def _centring_from_scores(path: Path, families: Families) -> str | None:
-    """From the receipt of a score file: what it records, or else what its inputs lead to."""
+    """The same, from the receipt of a score file: as recorded there, else from its inputs."""
     receipt = read_receipt(path)
     if receipt is None:
         return None
@@ -59,7 +59,7 @@ def _centring_from_scores(path: Path, families: Families) -> str | None:
 
 
 def _centring_from_backend(path: Path, families: Families) -> str | None:
-    """Of one back end, by its receipt."""
+    """What a back end centres by, from its receipt; None if that is not known."""
     receipt = read_receipt(path)
     folder = path.parent.parent
     if receipt is None or not (folder / "backend.json").exists():

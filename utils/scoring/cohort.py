@@ -53,21 +53,22 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
 
     A name is the first word of a line.  UserError if there is no member, or one has no embedding.
     """
-    everybody = Cohort(folder, kind, read_scp(folder / LISTS[kind]))
-    entries = everybody.members
+    whole_cohort = Cohort(folder, kind, read_scp(folder / LISTS[kind]))
+    entries = whole_cohort.members
     if not entries:
         raise UserError(
-            f"{everybody.scp}: no entries, expected vectors; is the step that writes it finished?"
+            f"{whole_cohort.scp}: no entries, expected vectors; "
+            "is the step that writes it finished?"
         )
     if cohort_list is None:
-        return everybody
+        return whole_cohort
     wanted: dict[str, None] = {}  # in the order of the list, each once
     for line in read_foreign_lines(cohort_list):
         words = words_of(line)
         if words:
             wanted[words[0]] = None
     if not wanted:
-        raise UserError(f"{cohort_list}: names no member; expected one at the head of each line")
+        raise UserError(f"{cohort_list}: names no member; expected one at the start of each line")
     missing = [name for name in wanted if name not in entries]
     if missing:
         raise UserError(
@@ -87,21 +88,21 @@ def cohort_speakers(cohort: Cohort, utt2spk: Path | None) -> set[str]:
             "--cohort-utt2spk is missing: a file of the speakers of the cohort's utterances, to "
             "check that no speaker of the trials is among them"
         )
-    speaker_of = read_map(utt2spk)
-    unknown = sorted(members - speaker_of.keys())
+    speakers = read_map(utt2spk)
+    unknown = sorted(members - speakers.keys())
     if unknown:
         raise UserError(
             f"{utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of "
             f"{len(members)} members lack one"
         )
-    return {speaker_of[member] for member in members}
+    return {speakers[member] for member in members}
 
 
 def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
-    """Counts of the receipt of a score file that the normalisation's back end and embeddings made.
+    """Refuse scores that were not made with the back end and embeddings among ``inputs``.
 
-    UserError if it was made with others.  A file without a receipt is from outside: nothing is
-    checked, and there are no counts.
+    Returns the counts of their receipt.  A file without a receipt is from outside: nothing is
+    checked, and there are no counts.  UserError for scores made with others.
     """
     receipt = read_receipt(receipt_of(scores))
     if receipt is None:
@@ -180,8 +181,8 @@ def _vector_blocks(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]
     if not has_matrices(cohort.scp):
         yield from vector_blocks(cohort.members, names, VECTORS_AT_A_TIME)
         return
-    row_of = {name: row for row, name in enumerate(read_scp(cohort.scp))}
-    rows = [row_of[name] for name in names]
+    row_by_name = {name: row for row, name in enumerate(read_scp(cohort.scp))}
+    rows = [row_by_name[name] for name in names]
     yield names, vectors_of(read_embeddings(cohort.folder)[1][rows])
 
 
@@ -189,5 +190,5 @@ def _is_large(first_rows: np.ndarray, num_members: int) -> bool:
     """True if a cohort, of which these are the first rows, is too large for memory."""
     if len(first_rows) == num_members:
         return False
-    bytes_of_row = first_rows.nbytes / len(first_rows)
-    return bytes_of_row * num_members > LARGE_BYTES
+    row_bytes = first_rows.nbytes / len(first_rows)
+    return row_bytes * num_members > LARGE_BYTES

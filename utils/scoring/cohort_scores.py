@@ -1,10 +1,10 @@
-"""Mean and standard deviation of the scores of trials' sides against a cohort, over all members or
-the highest scores.
+"""Mean and standard deviation of the scores of each side of the trials against a cohort.
 
+They are computed over all members, or over the highest scores.
 The cohort may be of any size: it is scored in blocks, of which only the highest scores are kept.
 Standard deviations are divided by K, not K - 1.
 
-Shapes: ``N`` sides, ``C`` members of the cohort, ``K`` of them closest, ``P`` trials,
+Shapes: ``N`` sides, ``C`` members of the cohort, ``K`` closest ones of them, ``P`` trials,
 ``D`` dimensions, ``B`` sides of a block.
 """
 
@@ -56,7 +56,7 @@ class CohortScores:
 
 
 class NoSpread(ValueError):
-    """A side (its index) whose cohort scores are all alike."""
+    """The cohort scores of a side (its index) are all the same."""
 
     def __init__(self, side: int):
         super().__init__(f"the cohort scores of side {side} are all alike: nothing to divide by")
@@ -200,21 +200,22 @@ def statistics_by_others(
     """
     order = np.argsort(own, kind="stable")
     sorted_own = own[order]
-    of_trials = np.empty((3, len(own)))
+    trial_moments = np.empty((3, len(own)))
 
     def statistics(block: slice) -> None:
         first, last = np.searchsorted(sorted_own, (block.start, block.stop))
         if first == last:
             return
-        of_sides = np.concatenate(list(scores.blocks(block)), axis=1)
-        for some in block_slices(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
-            trials = order[first:last][some]
+        side_scores = np.concatenate(list(scores.blocks(block)), axis=1)
+        for part in block_slices(last - first, max(1, GATHERED_AT_A_TIME // members.shape[1])):
+            trials = order[first:last][part]
             rows = own[trials] - block.start
-            of_trials[:, trials] = moments(of_sides[rows[:, None], members[other[trials]]])
+            chosen = side_scores[rows[:, None], members[other[trials]]]
+            trial_moments[:, trials] = moments(chosen)
 
     at_a_time = max(1, min(SIDES_AT_A_TIME, SCORES_AT_A_TIME // len(scores.cohort)))
     in_threads(statistics, block_slices(len(scores.sides), at_a_time), scores.num_threads)
     try:
-        return of_trials[0], checked_deviations(*of_trials)
+        return trial_moments[0], checked_deviations(*trial_moments)
     except NoSpread as error:
         raise NoSpread(int(own[error.side])) from None

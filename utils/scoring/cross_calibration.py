@@ -1,8 +1,9 @@
 """Calibration and fusion without a dev list, by cross-validation over speakers.
 
-The speakers are dealt to folds.  A trial belongs to two folds, or to one if both sides are in it:
-its map is trained on the trials without any speaker of these.  So no map has seen the speakers of
-the trials it is applied to; but the trials of a test list are used, and results must state that.
+The speakers are divided into folds.  The map of a trial is trained without all trials that have a
+speaker in one of its two folds (one fold, if both of its speakers are in it).  So no map is trained
+on the speakers of the trials that it is applied to; but it is trained on test trials, and results
+must state that.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ LEAST_FOLDS = 3  # two may be left out
 LEAST_SPEAKERS = 4  # without one of each side two remain: a nontarget trial
 
 
-def deal_speakers(speakers: Sequence[str], folds: int, seed: int) -> dict[str, int]:
+def assign_folds(speakers: Sequence[str], folds: int, seed: int) -> dict[str, int]:
     """Fold of each speaker; all folds have equally many, or one more.
 
     ValueError for too few speakers, or fewer than folds.
@@ -47,18 +48,18 @@ def cross_calibrated(
     llr = np.empty(len(features))
     maps = []
     for one, other in combinations_with_replacement(range(int(high.max()) + 1), 2):
-        here = (low == one) & (high == other)
-        if not here.any():
+        is_applied = (low == one) & (high == other)
+        if not is_applied.any():
             continue
-        others = ~np.isin(low, (one, other)) & ~np.isin(high, (one, other))
-        targets = int(is_target[others].sum())
-        if targets in (0, int(others.sum())):
-            nontargets = others.sum() - targets
+        is_trained = ~np.isin(low, (one, other)) & ~np.isin(high, (one, other))
+        targets = int(is_target[is_trained].sum())
+        if targets in (0, int(is_trained.sum())):
+            nontargets = is_trained.sum() - targets
             raise ValueError(
                 f"without the speakers of two folds there are {targets} target and {nontargets} "
                 "nontarget trials to learn from"
             )
-        weights, offset = train_calibration(features[others], is_target[others], p_target)
-        llr[here] = features[here] @ weights + offset
+        weights, offset = train_calibration(features[is_trained], is_target[is_trained], p_target)
+        llr[is_applied] = features[is_applied] @ weights + offset
         maps.append(weights)
     return llr, np.array(maps)

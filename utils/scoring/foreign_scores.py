@@ -1,5 +1,6 @@
-"""Score files of other toolkits: in any column order, matched by the names of the trials, or one
-number for each trial in the list's order.
+"""Score files of other toolkits, in any column order.
+
+Scores are matched by the names of the trials, or are one number for each trial in its order.
 
 <enrol> <test> <score>                Kaldi
 <enrol> <test> <score> <class>        WeSpeaker
@@ -253,9 +254,9 @@ def with_score(path: Path, rows: Rows, enrol: int, test: int) -> Layout:
         return Layout(enrol, test, others[0], labels[0])
     words = [OTHER] * len(rows[0])
     words[enrol], words[test], words[rest[-1]] = COLUMNS[:3]
-    numbers_of_columns = ", ".join(str(column + 1) for column in rest)
+    column_numbers = ", ".join(str(column + 1) for column in rest)
     raise UserError(
-        f"{path}:1: '{' '.join(rows[0])}': which of columns {numbers_of_columns} is the score? "
+        f"{path}:1: '{' '.join(rows[0])}': which of columns {column_numbers} is the score? "
         f'State it, for example --columns "{" ".join(words)}"'
     )
 
@@ -296,7 +297,7 @@ def scores_by_name(
     refuse_missing(path, rows, layout, trials, [pair in first for pair in pairs])
     notes = []
     if others:
-        notes.append(f"{path}: {others:,} scores of pairs that are no trials are ignored")
+        notes.append(f"{path}: {others:,} scores of pairs that are not trials are ignored")
     return ForeignScores(values[[first[pair] for pair in pairs]], notes)
 
 

@@ -53,7 +53,7 @@ def normalise(
     enrol_rows: np.ndarray,
     test_rows: np.ndarray,
     cohort: CohortScores,
-    how: Normalisation,
+    normalisation: Normalisation,
 ) -> tuple[np.ndarray, Statistics | None]:
     """Normalised scores (P,) of P trials, and mean and deviation of each of the N sides.
 
@@ -62,13 +62,13 @@ def normalise(
     ``top_k`` is not in [2, C] or the cohort has fewer than two members; NoSpread if the cohort
     scores of a side do not differ.
     """
-    if how.method == "as_norm2":
-        return _by_others(scores, enrol_rows, test_rows, cohort, how.top_k), None
-    sides = _side_rows(how.method, enrol_rows, test_rows)
+    if normalisation.method == "as_norm2":
+        return _by_others(scores, enrol_rows, test_rows, cohort, normalisation.top_k), None
+    sides = _side_rows(normalisation.method, enrol_rows, test_rows)
     used = np.unique(np.concatenate(sides))
     means, deviations = np.full((2, len(cohort.sides)), np.nan)
     try:
-        statistics = _statistics(replace(cohort, sides=cohort.sides[used]), how)
+        statistics = _statistics(replace(cohort, sides=cohort.sides[used]), normalisation)
     except NoSpread as error:
         raise NoSpread(int(used[error.side])) from None
     means[used], deviations[used] = statistics
@@ -102,13 +102,13 @@ def _side_rows(
     return enrol_rows, test_rows
 
 
-def _statistics(cohort: CohortScores, how: Normalisation) -> Statistics:
+def _statistics(cohort: CohortScores, normalisation: Normalisation) -> Statistics:
     """Mean and standard deviation of each side, on the chosen device."""
     top_k = None
-    if how.method == "as_norm1":
-        top_k = how.top_k
-    if how.device == "cpu":
+    if normalisation.method == "as_norm1":
+        top_k = normalisation.top_k
+    if normalisation.device == "cpu":
         return cohort_statistics(cohort, top_k)
     from utils.scoring.cohort_device import cohort_statistics_on
 
-    return cohort_statistics_on(how.device, cohort.sides, cohort.cohort, top_k)
+    return cohort_statistics_on(normalisation.device, cohort.sides, cohort.cohort, top_k)

@@ -66,7 +66,7 @@ def read_scored(scores: Path, folders: Sequence[Path] = ()) -> Scored:
     """
     own = receipt_of(scores)
     receipt: Mapping | None = read_receipt(own)
-    if receipt is not None and not _lists(receipt, scores):
+    if receipt is not None and not _lists_content(receipt, scores):
         raise UserError(
             f"{scores}: not what was written, by {own}; score again, or remove that receipt if "
             "the scores are from elsewhere"
@@ -84,12 +84,12 @@ def _first_that_lists(scores: Path, receipts: Iterable[Path]) -> Mapping | None:
     """The first receipt that lists a file's content; None where none does."""
     for path in receipts:
         receipt = read_receipt(path)
-        if receipt is not None and _lists(receipt, scores):
+        if receipt is not None and _lists_content(receipt, scores):
             return receipt
     return None
 
 
-def _lists(receipt: Mapping, scores: Path) -> bool:
+def _lists_content(receipt: Mapping, scores: Path) -> bool:
     """True if a file with this content is among a receipt's outputs."""
     size = scores.stat().st_size
     digests = set()
@@ -133,31 +133,31 @@ def _system_name(scores: Path, depth: int) -> str:
 
 
 def named_as_before(systems: Mapping[str, Path], receipt: Path) -> dict[str, Path]:
-    """Score files by the names in the receipt of finished work, if they have the same contents.
+    """Score files by the names in the receipt of finished work, if their contents are the same.
 
-    So an experiment can be renamed without doing that work again.
+    An experiment that was renamed then stays done.
     """
     done = read_receipt(receipt)
-    name_of: dict[str, str] = {}
+    name_by_content: dict[str, str] = {}
     if done:
         for label, entry in done["inputs"].items():
             if label.startswith("scores "):
-                name_of[entry["content"]] = label.removeprefix("scores ")
+                name_by_content[entry["content"]] = label.removeprefix("scores ")
     contents: dict[str, Path] = {}
     for path in systems.values():
         source = score_input(path)
         if not source.exists():
             return dict(systems)
         contents[fingerprint(source)] = path
-    if contents.keys() != name_of.keys() or len(contents) < len(systems):
+    if contents.keys() != name_by_content.keys() or len(contents) < len(systems):
         return dict(systems)
-    return dict(sorted((name_of[content], path) for content, path in contents.items()))
+    return dict(sorted((name_by_content[content], path) for content, path in contents.items()))
 
 
 def systems_as_trained(
     calibration: Path, learned: Mapping, systems: Mapping[str, Scored]
 ) -> dict[str, Scored]:
-    """Score files by the name of the system of a calibration that made each.
+    """The given score file of each system that a calibration was trained with, by its name there.
 
     ``learned`` is ``calibration.json``.  UserError if there are more or fewer systems, or scores
     were made by another back end, with other options, or by an unknown one.
@@ -172,7 +172,7 @@ def systems_as_trained(
     for name in learned["systems"]:
         unmatched[name] = learned["made_with"].get(name)
     matched: dict[str, Scored] = {}
-    # Those with unchanged names first, so that two of one kind are not exchanged.
+    # Those with unchanged names first, so that two of the same back end are not exchanged.
     for name in sorted(systems, key=lambda name: name not in learned["systems"]):
         scored = systems[name]
         candidates = []
@@ -180,7 +180,7 @@ def systems_as_trained(
             if _is_same(made, trained, scored, name):
                 candidates.append(trained)
         if not candidates:
-            raise UserError(_why_not(calibration, unmatched, scored, name))
+            raise UserError(_describe_mismatch(calibration, unmatched, scored, name))
         chosen = candidates[0]
         if name in candidates:
             chosen = name
@@ -203,7 +203,7 @@ def _is_same(made: Mapping | None, known: str, scored: Scored, name: str) -> boo
     return made == before and known.partition("/")[2] == name.partition("/")[2]
 
 
-def _why_not(
+def _describe_mismatch(
     calibration: Path, unmatched: Mapping[str, Mapping | None], scored: Scored, name: str
 ) -> str:
     """Message for scores that no system of a calibration made."""
@@ -213,8 +213,8 @@ def _why_not(
     before, now = unmatched[known], scored.made_with
     if before is not None and now is None:
         return (
-            f"{scored.path}: nothing shows that {known} made it, which {calibration} was trained "
-            "on; copy the receipt of the original, receipts/score_<name>.json, to "
+            f"{scored.path}: no receipt shows that these are scores of {known}, as {calibration} "
+            "expects; copy the receipt of the original, receipts/score_<name>.json, to "
             f"{receipt_of(scored.path)}, or score again"
         )
     old, new = before or {}, now or {}

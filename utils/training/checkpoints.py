@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """The checkpoint after so many steps, in ``exp/<name>/checkpoints``."""
+    """Path of the checkpoint after ``step`` steps, in ``exp/<name>/checkpoints``."""
     return Path(folder) / f"step-{step:07d}.pt"
 
 
@@ -74,9 +74,9 @@ def _check_state(state: object) -> None:
         raise ValueError("it has no step and network")
     step, network = state["step"], state["network"]
     if type(step) is not int or not isinstance(network, dict):
-        raise ValueError("its step is no number, or its network no tensors")
+        raise ValueError("its step is not a number, or its network not a dict of tensors")
     if not all(is_whole(tensor) for tensor in network.values()):
-        raise ValueError("its step is no number, or its network no tensors")
+        raise ValueError("its step is not a number, or its network not a dict of tensors")
 
 
 def load_newest(folder: Path) -> dict | None:
@@ -151,12 +151,12 @@ def take_weights(
         for name in taken:
             if own[name].shape != state[name].shape:
                 raise ValueError(
-                    f"{name} is {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
+                    f"{name} is {tuple(state[name].shape)} there, expected {tuple(own[name].shape)}"
                 )
         module.load_state_dict({name: state[name] for name in taken}, strict=False)
     if own and not taken:
         raise ValueError(
-            f"no name is the same: {next(iter(state), 'nothing')} there, {next(iter(own))} here"
+            f"no name is the same: {next(iter(state), 'nothing')} there, expected {next(iter(own))}"
         )
     return {
         "taken": taken,

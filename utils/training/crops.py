@@ -134,12 +134,12 @@ class CropOptions:
         return 64 if self.batch_size is None else self.batch_size
 
     def check_shares(self, world: int) -> None:
-        """Refuse batches that so many processes cannot share equally, 2 rows or more each."""
+        """Refuse batches that ``world`` processes cannot share equally, 2 rows or more each."""
         rows = self.rows_per_batch
         if rows % world == 0 and rows >= 2 * world:
             return
-        batch = f"batches of {rows} rows give" if self.composition else f"batch_size {rows} gives"
-        raise ValueError(f"{batch} {world} processes no equal shares of 2 or more")
+        batch = f"batches of {rows} rows" if self.composition else f"batch_size {rows}"
+        raise ValueError(f"{batch}: expected equal shares of 2 rows or more for {world} processes")
 
     def lengths(self, sample_rate_hz: int) -> int | Sequence[int]:
         """Length of a crop in samples (or frames), or all lengths to draw from."""

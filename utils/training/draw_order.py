@@ -61,14 +61,14 @@ class SpeakersByUtterances:
         if max_per_speaker is not None and max_per_speaker < utterances:
             raise ValueError(
                 f"max_utterances_per_speaker is {max_per_speaker}, "
-                f"a batch wants {utterances} utterances of each"
+                f"a batch needs {utterances} utterances of each"
             )
         self.count_S = np.bincount(self.labels)
         self.groups_S = _capped(self.count_S, max_per_speaker) // utterances
         if not self.groups_S.any():
             most = self.count_S.max()
             raise ValueError(
-                f"utterances is {utterances}: no speaker has so many, the most is {most}"
+                f"utterances is {utterances}: no speaker has that many, the most is {most}"
             )
         if when_fewer == "repeat":
             self.groups_S = np.maximum(self.groups_S, self.count_S > 0)
@@ -143,7 +143,7 @@ def _drawn_by_weight(
 
 
 def most_batches(groups_S: np.ndarray, speakers: int) -> int:
-    """How many batches of N different speakers the groups of each speaker can fill.
+    """How many batches of N different speakers can be filled by the groups of all speakers.
 
     At least N speakers have a group.
     """

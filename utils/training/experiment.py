@@ -45,7 +45,7 @@ def claim_of(folder: Path) -> dict[str, dict]:
 
 def has_inputs(folder: Path, inputs: Mapping[str, Path]) -> bool:
     """Whether a folder's training started with these inputs; YAMLs are not compared."""
-    return _of_data(claim_of(folder)["inputs"]) == _of_data(_digests(inputs))
+    return _without_yamls(claim_of(folder)["inputs"]) == _without_yamls(_digests(inputs))
 
 
 def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:
     return {label: fingerprint(path) for label, path in inputs.items()}
 
 
-def _of_data(digests: Mapping) -> dict:
+def _without_yamls(digests: Mapping) -> dict:
     """The digests without those of YAMLs, whose values are a part of the configuration."""
     return {label: digest for label, digest in digests.items() if label not in YAMLS}
 
@@ -80,8 +80,8 @@ def _check_claim(folder: Path, existing: list[str], claim: Mapping) -> None:
     if BEGUN in existing:
         remedy = "choose another --name, or move the folder away"
         before = read_json_object(folder / BEGUN, mend=remedy)
-        before["inputs"] = _of_data(before.get("inputs") or {})
-    difference = first_difference(before, {**claim, "inputs": _of_data(claim["inputs"])})
+        before["inputs"] = _without_yamls(before.get("inputs") or {})
+    difference = first_difference(before, {**claim, "inputs": _without_yamls(claim["inputs"])})
     if not difference:
         return
     if os.environ.get("SV_FORCE") != "1":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """Network and loss as one module, so that gradients of both are averaged over processes.
 
-    The loss takes embeddings and labels, and gives its value and the number of right answers.
+    The loss takes embeddings and labels; returns its mean and the number of correct decisions.
     """
 
     def __init__(self, network: "EmbeddingNetwork", loss: nn.Module):
@@ -55,7 +55,7 @@ class Objective(nn.Module):
                 if name not in own:
                     raise ValueError(
                         f"{type(part).__name__} scales the gradient of {name}, "
-                        "which is none of its parameters"
+                        "which is not one of its parameters"
                     )
                 if own[name].requires_grad:
                     scaled.append((own[name], factor))
@@ -80,7 +80,7 @@ class StudentObjective(Objective):
     ):
         super().__init__(network, loss)
         self.options, self.student_samples = options, student_samples
-        # in a tuple it is no submodule: neither trained nor saved
+        # in a tuple it is not a submodule: neither trained nor saved
         self._teacher = (teacher.eval(),)
         if options.embedding_weight:
             own, teachers = network.embedding_dim, teacher.network.embedding_dim
@@ -106,7 +106,7 @@ class StudentObjective(Objective):
         labels_B: torch.Tensor,
         seeds_B: torch.Tensor,
     ) -> tuple:
-        """The weighted sum, and the number of right answers of the student.
+        """The weighted sum of the losses, and the number of correct decisions of the student.
 
         ``waveforms_BS`` are whole crops, (B, S) or (B, S, features); every length is S.
         """
@@ -145,9 +145,9 @@ def _count_speakers(objective: Objective) -> int:
 
 
 def speaker_logits(loss: nn.Module, embedding_BE: torch.Tensor) -> torch.Tensor:
-    """What a classification loss takes the softmax of, without its margin, (B, N).
+    """Logits (B, N) of a classification loss, without its margin.
 
-    Of a sum, the first part with ``scores`` counts.  ValueError if there is none.
+    Of a sum of losses, those of the first part with ``scores``.  ValueError if there is none.
     """
     for part in (loss, *getattr(loss, "parts", ())):
         if hasattr(part, "scores"):

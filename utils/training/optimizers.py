@@ -147,7 +147,7 @@ class Adam(Optimizer):
     ):
         super().__init__(learning_rate=learning_rate, **options)
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas are {list(betas)}, expected from 0 to below 1")
+            raise ValueError(f"betas are {list(betas)}, expected numbers from 0 to below 1")
         if epsilon <= 0:
             raise ValueError(f"epsilon is {epsilon}, expected more than 0")
         self.betas, self.epsilon, self.amsgrad = tuple(betas), epsilon, amsgrad
@@ -209,7 +209,8 @@ class Sgd(Optimizer):
                 raise ValueError(f"{name} is {value}, expected from 0 to below 1")
         if dampening and nesterov:
             raise ValueError(
-                f"dampening is {dampening}, which Nesterov's momentum has not; set nesterov: false"
+                f"dampening is {dampening}, expected 0 with Nesterov's momentum; "
+                "or set nesterov: false"
             )
         self.momentum, self.dampening = momentum, dampening
         self.nesterov = nesterov and momentum > 0

@@ -56,7 +56,7 @@ class Phase:
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9_-]+", self.name):
             raise ValueError(
-                f"name is '{self.name}', expected small letters, digits, - and _: "
+                f"name is '{self.name}', expected lower-case letters, digits, - and _: "
                 "it is a part of a folder's name"
             )
         if self.number == 1 and self.weights_from != "random":
@@ -111,7 +111,7 @@ def _refuse_equal_names(names: list, path: Path) -> None:
 
 
 def _check_section(options: object, section: str, where: str) -> None:
-    """Refuse a section of a phase that is no mapping; two sections may be empty."""
+    """Refuse a section of a phase that is not a mapping; two sections may be empty."""
     if options is None and section not in ("augmentation", "teacher"):
         raise UserError(f"{where}: found nothing, expected a mapping 'key: value'")
     if options is not None and not isinstance(options, dict):

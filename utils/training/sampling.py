@@ -137,7 +137,7 @@ def _repeated(samples: np.ndarray, length: int) -> np.ndarray:
     return samples if len(samples) >= length else np.resize(samples, (length, *samples.shape[1:]))
 
 
-class DealtDraws:
+class RankBatchSampler:
     """Batch sampler of one rank: every ``world``-th draw of each global batch.
 
     ``batch_size`` is that of the global batch; the steps are ``[first_step, last_step)``.

@@ -2,7 +2,7 @@
 
 `Moment` is the progress of a training, `Span` a length of it; `SCHEDULES` has the schedules by
 name.  They are pure functions of the step: there is no state to save, so a resumed run equals an
-undisturbed one.
+uninterrupted one.
 """
 
 import math
@@ -287,7 +287,7 @@ class Exponential(Schedule):
         self.final_fraction = final_fraction
 
     def decay(self, at: Moment) -> float:
-        """A power of the final fraction."""
+        """The final fraction to the power of the share of steps done."""
         return self.final_fraction**at.fraction
 
 
@@ -335,7 +335,7 @@ class VggRestart(Schedule):
         ]
 
     def decay(self, at: Moment) -> float:
-        """The factor of the last milestone."""
+        """The factor of the present part; milestones are the end and the factor of each part."""
         # the division in the fraction may leave the first step of an epoch just before it
         epoch = at.fraction * self.epochs + 1e-9
         for end, factor in self.milestones:

@@ -46,7 +46,7 @@ class TrainingOptions:
     log_every_steps : int
         Steps between entries of the log.
     average_checkpoints : int
-        The final network is the mean of the weights of so many last checkpoints.
+        Number of last checkpoints whose mean weights the final network has.
     precision : str
         ``fp32``; ``bf16`` for autocast (front ends and losses stay in float32); ``auto``: bf16 if
         the device multiplies it in hardware, else fp32.  An experiment keeps the one that it
@@ -126,7 +126,7 @@ class TeacherOptions:
             numbers = ", ".join(str(weight) for weight in weights)
             raise ValueError(
                 f"embedding_weight, output_weight, label_weight are {numbers}; "
-                "expected 0 or more, one above"
+                "expected 0 or more, and at least one above 0"
             )
 
 

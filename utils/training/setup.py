@@ -68,7 +68,7 @@ def _check_fixed_length(settings: Settings, wanted: int, sample_rate_hz: int) ->
 
 
 def length_of_training(settings: Settings, epoch_size: int) -> int:
-    """Number of steps of a training with so many draws in an epoch.
+    """Number of steps of a training with ``epoch_size`` draws in an epoch.
 
     UserError if there is no step, the processes cannot share the batches equally, or the schedule
     does not fit.

@@ -1,4 +1,4 @@
-"""Loading our own checkpoints: nothing in a file is run, and no file takes more than it holds."""
+"""Load our own checkpoints: no code in a file runs, and none takes more memory than its size."""
 
 import pickle
 import pickletools
@@ -21,23 +21,23 @@ FAULTS = (
     OSError,
     struct.error,
     zlib.error,
-)  # of a file that is damaged, or of another format
+)  # raised for a file that is damaged, or of another format
 LONGEST_NAME = 500  # of a class; torch takes minutes to refuse a name of a megabyte
 
 
 def load_plain(path: Path) -> Any:
-    """Tensors and plain values of a zip file of torch, on the CPU; FAULTS where it holds others."""
+    """Load a zip file of torch that holds only tensors and plain values; else one of FAULTS."""
     import torch
 
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type for member in members):
             raise ValueError("it is compressed, as torch's are not")
-        if damaged := archive.testzip():  # torch itself does not look
+        if damaged := archive.testzip():  # torch does not check it
             raise ValueError(f"the checksum of {damaged} is wrong")
-        # The one size is what is checked, the other what is read.
+        # zipfile checks the one size, torch reads the other.
         if any(member.compress_size != member.file_size for member in members):
-            raise ValueError("it says two sizes of what it holds")
+            raise ValueError("it states two sizes for one of its members")
         for name in archive.namelist():
             if name.endswith("data.pkl") and _has_long_name(archive.read(name)):
                 raise ValueError("a name in it is too long")
@@ -45,7 +45,7 @@ def load_plain(path: Path) -> Any:
 
 
 def _has_long_name(content: bytes) -> bool:
-    """True if a pickle names a class or function by more letters than any has."""
+    """True if a pickle names a class or function with more than LONGEST_NAME letters."""
     for code, argument, _ in pickletools.genops(content):
         if code.name in ("GLOBAL", "INST") and len(str(argument)) > LONGEST_NAME:
             return True

@@ -1,8 +1,8 @@
 """The training loop for any network and loss: steps, checkpoints, validation, log.
 
-A step depends only on the weights, the optimiser's state and the number of the step, all of them in
-the checkpoint: a run that was killed and resumed ends with the same weights as an undisturbed one,
-bit for bit on a CPU.
+A step depends only on the weights, the optimiser's state and the number of the step, which are all
+in the checkpoint: a run that was killed and resumed ends with the same weights as an uninterrupted
+run, bit for bit on a CPU.
 """
 
 import math
@@ -32,7 +32,7 @@ from utils.training.checkpoints import (
 )
 from utils.training.log import TrainingLog
 from utils.training.objective import Objective, distributed, normalises_batches
-from utils.training.sampling import CropDataset, DealtDraws
+from utils.training.sampling import CropDataset, RankBatchSampler
 from utils.training.schedules import Moment, Schedule
 from utils.training.settings import TrainingOptions
 
@@ -101,7 +101,7 @@ class Trainer:
             num_workers=self.num_workers,
             worker_init_fn=_ignore_stop_signals,
             pin_memory=self.device.type == "cuda",
-            batch_sampler=DealtDraws(
+            batch_sampler=RankBatchSampler(
                 self.batch_size, self.rank, self.world, self.step, self.total_steps
             ),
         )
@@ -196,7 +196,7 @@ class Trainer:
         options = self.options
         stop = self.world == 1 and bool(self.stop_signal)
         if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
-            entry, stop = self._over_processes(entry)
+            entry, stop = self._average_over_processes(entry)
         if self._is_due(options.log_every_steps):
             log.add({"step": self.step} | entry, wait_fraction)
         if self.validate and self._is_due(options.validate_every_steps):
@@ -226,7 +226,7 @@ class Trainer:
         """Whether something done every so many steps, and at the end, is due now."""
         return self.step % every == 0 or self.step == self.total_steps
 
-    def _over_processes(self, entry: dict) -> tuple[dict, bool]:
+    def _average_over_processes(self, entry: dict) -> tuple[dict, bool]:
         """The entry of the global batch as plain numbers, and whether any process is to stop."""
         stopping = torch.tensor(float(self.stop_signal), device=self.device)
         numbers = torch.stack([entry["loss"], entry["accuracy"], stopping])

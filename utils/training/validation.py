@@ -1,4 +1,4 @@
-"""Validation in training: the EER of the dev trials with the cosine.
+"""Validation in training: the EER of the dev trials with the cosine back end.
 
 Embeddings are centred by a mean of training utterances if the recipe's back end is; never by a
 mean of the dev utterances, since a test list must not centre itself.
@@ -56,7 +56,7 @@ class DevTrials:
         root: Path | None = None,
     ):
         self.dev_data, self.cosine, self.centre = dev_data, cosine, centre
-        enrol, test, self.is_target = read_labelled_trials(dev_data, say_notes=False)
+        enrol, test, self.is_target = read_labelled_trials(dev_data, print_notes=False)
         keys, self.reader = open_inputs(dev_data, front_end, root)
         self.rows = range(len(keys))
         row_by_key = {key: row for row, key in enumerate(keys)}
@@ -65,7 +65,7 @@ class DevTrials:
                 if key not in row_by_key:
                     raise UserError(
                         f"{dev_data}/trials:{line}: '{key}' is not in {dev_data}/wav.scp; "
-                        "validation wants every side of the dev trials"
+                        "validation needs every side of the dev trials"
                     )
         self.enrol_rows = [row_by_key[key] for key in enrol]
         self.test_rows = [row_by_key[key] for key in test]

@@ -42,7 +42,7 @@ def option_values(settings: Settings, folder: Path, registries: Registries) -> d
     def of_section(section: str) -> Values:
         return Values(
             now=lambda: {section: _now(settings, registries).get(section)},
-            before=lambda _: _only(claim_of(folder)["config"], [section]) or None,
+            before=lambda _: _select(claim_of(folder)["config"], [section]) or None,
             plain={section: settings.sections[section]},
             completed=_completed,
         )
@@ -55,10 +55,10 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
     recorded = claim_of(folder)["config"]
     values = Values(
         now=lambda: _now(settings, registries),
-        plain=_only(settings.sections, SECTIONS),
+        plain=_select(settings.sections, SECTIONS),
         completed=_completed,
     )
-    return bool(recorded) and not any(values.changes("", _only(recorded, SECTIONS)))
+    return bool(recorded) and not any(values.changes("", _select(recorded, SECTIONS)))
 
 
 def progress_note(settings: Settings, folder: Path) -> str:
@@ -80,7 +80,7 @@ def _first_plain_change(settings: Settings, folder: Path) -> str:
 
     Empty if none differs; does not import torch.
     """
-    values = Values(now=dict, plain=_only(settings.sections, SECTIONS))
+    values = Values(now=dict, plain=_select(settings.sections, SECTIONS))
     for name, old, new in values.plain_differences(claim_of(folder)["config"]):
         return f"{name} was {shown(old)}, is {shown(new)}"
     return ""
@@ -93,9 +93,9 @@ def _values_of_sections(
     if phases[0].phase is None:
         settings, folder = phases[0], phases[0].folder(output)
         return Values(
-            now=lambda: _only(_now(settings, registries), sections),
-            before=lambda _: _only(claim_of(folder)["config"], sections) or None,
-            plain=_only(settings.sections, sections),
+            now=lambda: _select(_now(settings, registries), sections),
+            before=lambda _: _select(claim_of(folder)["config"], sections) or None,
+            plain=_select(settings.sections, sections),
             completed=_completed,
         )
     folders = {_title(settings): settings.folder(output) for settings in phases}
@@ -106,12 +106,12 @@ def _values_of_sections(
             config = claim_of(folder)["config"]
             if not config:
                 return None
-            values[title] = _only(config, sections)
+            values[title] = _select(config, sections)
         return values
 
     return Values(
         now=lambda: {
-            _title(settings): _only(_now(settings, registries), sections) for settings in phases
+            _title(settings): _select(_now(settings, registries), sections) for settings in phases
         },
         before=before,
         completed=lambda values: {title: _completed(each) for title, each in values.items()},
@@ -124,7 +124,7 @@ def _title(settings: Settings) -> str:
     return settings.phase.title
 
 
-def _only(values: Mapping, sections: Sequence[str]) -> dict:
+def _select(values: Mapping, sections: Sequence[str]) -> dict:
     """Some sections of a configuration."""
     return {section: values[section] for section in sections if section in values}
 
@@ -135,7 +135,7 @@ def _now(settings: Settings, registries: Registries) -> dict:
 
 
 def _completed(values: Mapping) -> dict:
-    """Values with the defaults of the front end, which a configuration keeps as written."""
+    """Values with the defaults of the front end, which config.yaml keeps as written."""
     from utils.features.registry import FRONT_ENDS
 
     model = values.get("model")

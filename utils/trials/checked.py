@@ -23,12 +23,12 @@ from utils.trials.speakers import models_of
 
 
 def read_labelled_trials(
-    data: Path, *, say_notes: bool = True
+    data: Path, *, print_notes: bool = True
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Read the trials of a data directory for error rates: enrol, test, is_target (T,) bool.
 
     ``data`` has ``trials``, ``utt2spk`` and, if enrolment sides are models, ``enroll.spk2utt``.
-    ``say_notes``: print which classes cannot be checked.  UserError if the list has no classes or
+    ``print_notes``: print which classes cannot be checked.  UserError if the list has no classes or
     one only, or contradicts itself or the other lists.
     """
     path = data / "trials"
@@ -36,7 +36,7 @@ def read_labelled_trials(
     is_target = are_targets(trials, path)
     utt2spk, models = read_map(data / "utt2spk"), models_of(data)
     notes = refuse_contradictions(path, trials, utt2spk, models, data / MODELS)
-    if say_notes:
+    if print_notes:
         for note in notes:
             print(f"{path}: {note}")
     return trials.enrol, trials.test, is_target
@@ -89,7 +89,7 @@ def _refuse_other_models(
             models_path = path.parent / MODELS
             raise UserError(
                 f"{path}:{number}: enrolment side '{name}' is a model of {len(members)} utterances "
-                f"in {models_path}, and no embedding in {embeddings} is that; "
+                f"in {models_path}, and no embedding in {embeddings} is their mean; "
                 f"give --enroll-spk2utt {models_path}"
             )
 

@@ -19,7 +19,7 @@ class Design:
     ``targets_per_speaker``: target trials of each speaker at most; None: all.
     ``impostors``: ``same_sex``, ``cross_sex``, ``random`` -> impostor trials per target trial.
     ``sessions``: ``any``, ``within`` one session, or ``across`` two.
-    ``enrol_utterances``: 1: utterances are compared with utterances; more: models of so many.
+    ``enrol_utterances``: 1: utterances are compared with utterances; more: models of that many.
     ``enrol_sessions``: number of sessions of a model's utterances; None: any.
     ``seed``: of all draws.
     """

@@ -48,8 +48,8 @@ def may_enrol_and_test(
     """The utterances that match the names of a design, or half of them each.
 
     ``value_of`` is the list that the design names: utterance -> sentence, recording or session.
-    Its values, shuffled, enrol and test in turn; those of a single speaker are divided separately
-    for each speaker.
+    Its values, shuffled and then sorted by the first speaker who has each, enrol and test in turn:
+    values that a single speaker has are divided within that speaker.
     """
     may_enrol = {key for key in utt2spk if fnmatchcase(key, design.enrol_names)}
     may_test = {key for key in utt2spk if fnmatchcase(key, design.test_names)}
@@ -59,10 +59,10 @@ def may_enrol_and_test(
     for key in sorted(utt2spk):
         first_speaker.setdefault(value_of[key], utt2spk[key])
     shuffled = np.random.default_rng(seed).permutation(sorted(first_speaker)).tolist()
-    enrols = set(sorted(shuffled, key=first_speaker.__getitem__)[::2])
+    enrol_values = set(sorted(shuffled, key=first_speaker.__getitem__)[::2])
     return Pools(
-        {key for key in may_enrol if value_of[key] in enrols},
-        {key for key in may_test if value_of[key] not in enrols},
+        {key for key in may_enrol if value_of[key] in enrol_values},
+        {key for key in may_test if value_of[key] not in enrol_values},
     )
 
 
@@ -182,7 +182,7 @@ def _draw_from_sessions(
     enrol_sessions: int,
     random: np.random.Generator,
 ) -> list[str]:
-    """The utterances of a model from so many sessions; none if there are too few."""
+    """The utterances of a model from ``enrol_sessions`` sessions; none if there are too few."""
     by_session: dict[str, list[str]] = {}
     for utterance in shuffled:
         by_session.setdefault(utt2session[utterance], []).append(utterance)

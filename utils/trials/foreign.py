@@ -38,7 +38,7 @@ class TrialList:
 
     @cached_property
     def listed(self) -> Trials:
-        """The same as `Trials`."""
+        """The trials as the checks of `utils.data_dir` take them."""
         kinds = [class_name(is_target) for is_target in self.is_target.tolist()]
         return Trials(self.enrol, self.test, kinds)
 
@@ -187,7 +187,7 @@ def speakers_of_trials(
 def _refuse_unknown(
     trials: TrialList, speakers: Mapping[str, str], models: Iterable[str], utt2spk: Path
 ) -> None:
-    """Refuse sides that are no utterance, speaker or model."""
+    """Refuse sides that are neither an utterance nor a speaker nor a model."""
     known = {*speakers, *speakers.values(), *models}
     for number, pair in enumerate(trials.pairs, 1):
         for side in pair:
@@ -230,14 +230,14 @@ def _read_models(enroll_spk2utt: Path) -> dict[str, list[str]]:
 
 def _look_up(values: Mapping[str, str], names: set[str]) -> dict[str, str]:
     """Values of names, which may be spelled as by `plain_name` on either side, if there is one."""
-    found = {name: values[name] for name in names if name in values}
-    if len(found) == len(names):
-        return found
+    known = {name: values[name] for name in names if name in values}
+    if len(known) == len(names):
+        return known
     plain: dict[str, set[str]] = {}
     for name, value in values.items():
         plain.setdefault(plain_name(name), set()).add(value)
-    for name in names - found.keys():
+    for name in names - known.keys():
         candidates = plain.get(plain_name(name), set())
         if len(candidates) == 1:
-            found[name] = min(candidates)
-    return found
+            known[name] = min(candidates)
+    return known

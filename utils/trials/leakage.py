@@ -88,7 +88,7 @@ def refuse_leakage(
     if faults and not allow:
         more = f"; and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise UserError(
-            f"{faults[0]}{more}: figures would be too good; take other sets, "
+            f"{faults[0]}{more}: results would be too optimistic; use other sets, "
             "or give --allow-leakage, which marks every result"
         )
     return [f"leakage: {fault}" for fault in faults]

@@ -2,7 +2,7 @@
 
 A kind is a signed sum of relations: impostors of one group are the pairs of one group minus those
 of one speaker.  Each relation is "has the same label", so a binary search counts the columns that a
-row is related to, and the pair with any number in a kind is found without the others.
+row is related to, and finds the n-th pair of a kind without listing the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ KINDS: dict[str, tuple[Term, ...]] = {
 class Sides:
     """The enrolments (R rows) and tests (C columns) that may be paired.
 
-    ``rows`` and ``columns``: ``speaker``, and where they are known ``group`` and ``session``, of
-    each, (R,) and (C,).  ``first_column``, (R,) int: a row is paired with the columns from this one
-    on: the one after it if both sides are the same utterances, else the first.
+    ``rows`` and ``columns`` have arrays (R,) and (C,) ``speaker``, and ``group`` and ``session``
+    where they are known.  ``first_column`` (R,) int: a row is paired with the columns from this one
+    on: the one after its own if both sides are the same utterances, else the first.
     """
 
     rows: Mapping[str, np.ndarray]

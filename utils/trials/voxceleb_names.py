@@ -29,7 +29,7 @@ def read_meta(path: Path) -> dict[str, str]:
         if len(row) < 2 or not re.fullmatch(r"id\d{5}", row[0]) or row[1] in ids:
             raise UserError(
                 f"{path}:{number}: found {row[:2]}, "
-                "expected an id like id10001 and a name that has none yet"
+                "expected an id like id10001 and a name that no other line has"
             )
         ids[row[1]] = row[0]
     return ids
@@ -48,17 +48,17 @@ def utterance_ids(
         pattern, example = WITH_IDS, "id10001/1zcIwhmdeo4/00001"
     else:
         pattern, example = FIRST_RELEASE, "A.J._Buckley/1zcIwhmdeo4_0000001.wav"
-    matches, odd = {}, []
+    matches, others = {}, []
     for key in keys:
         match = pattern.fullmatch(key)
         if match:
             matches[key] = match
         else:
-            odd.append(key)
-    if odd:
+            others.append(key)
+    if others:
         raise UserError(
-            f"{where}: {len(odd)} of {len(odd) + len(matches)} keys are not like {example}: "
-            f"{listed(odd)}; is --kind right?"
+            f"{where}: {len(others)} of {len(others) + len(matches)} keys are not like {example}: "
+            f"{listed(others)}; is --kind right?"
         )
     if id_of is not None:
         unknown = sorted({match[1] for match in matches.values()} - id_of.keys())

@@ -39,7 +39,7 @@ def segment_lines(
 
 
 def speech_summary(num_frames: Mapping[str, int], num_speech: Mapping[str, int]) -> dict:
-    """Summary of the frames in all and the frames of speech of each utterance.
+    """Summary of a set, from the numbers of frames and of speech frames of each utterance.
 
     ``frames`` and ``speech_frames`` of the set; ``speech_fraction``: minimum, quartiles and maximum
     over utterances; ``without_speech``: number of utterances without any.

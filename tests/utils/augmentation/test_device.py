@@ -18,7 +18,7 @@ from utils.config import make
 from utils.embeddings.inference import open_packed
 from utils.errors import UserError
 from utils.training.checkpoints import load_checkpoint
-from utils.training.sampling import CropDataset, DealtDraws
+from utils.training.sampling import CropDataset, RankBatchSampler
 
 DEVICES = [
     "cpu",
@@ -239,7 +239,7 @@ def test_the_loader_draws_the_same_whether_the_device_augments_or_not(bank, tmp_
         for device in (False, True)
     )
     loader = torch.utils.data.DataLoader(
-        there, batch_sampler=DealtDraws(5, 0, 1, 0, 2), num_workers=2
+        there, batch_sampler=RankBatchSampler(5, 0, 1, 0, 2), num_workers=2
     )
     finish, draw = there.augment.on(torch.device("cpu")), 0
     for waveforms, labels, seeds, drawn in loader:

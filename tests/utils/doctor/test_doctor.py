@@ -160,7 +160,7 @@ def test_missing_and_old_packages_are_told_apart(tmp_path):
     missing, old = faults([tmp_path / "wanted.txt"])
     assert missing == ["no-such-package==1.2"]
     assert [word.split()[0] for word in old] == ["numpy"]
-    assert "(999.0 asked for)" in old[0]
+    assert "(999.0 required)" in old[0]
     for text, code in (("scipy==0.1\n", 0), ("numpy==999.0\n", 1)):
         (tmp_path / "wanted.txt").write_text(text)
         assert (

@@ -32,7 +32,7 @@ def test_without_leave_it_only_shows(recipe, capsys):
     clean(recipe.plan(), 0, recipe.folder)
     text = capsys.readouterr().out
     print(text)
-    assert f"{recipe.one}/receipts/planned_one.1of2.json and what it names (1): 0.00 MB" in text
+    assert f"{recipe.one}/receipts/planned_one.1of2.json and its outputs (1): 0.00 MB" in text
     assert text.splitlines()[-1].endswith("nothing was removed: --clean 0 --yes removes it")
     assert files(recipe.folder) == before
 
@@ -54,13 +54,13 @@ def test_it_removes_the_stage_alone_with_what_was_moved_aside_or_half_written(re
     text = capsys.readouterr().out
     print(text, file=sys.stderr)
     assert f"{recipe.one}/old.1: 1.00 MB" in text
-    assert text.splitlines()[-1] == "removed what stage 0 left: 3.00 MB"
+    assert text.splitlines()[-1] == "removed the output of stage 0: 3.00 MB"
     assert files(recipe.one) == ["notes.txt", "old.2/else"]
     assert files(recipe.two) == ["copy.1", "receipts/planned_two.1of1.json"]
     assert (recipe.folder / "in").read_text() == "a"
     assert states(recipe.plan()) == ["never run", "stale", "done"]
     clean(recipe.plan(), 0, recipe.folder, yes=True)
-    assert capsys.readouterr().out == "stage 0 left nothing\n"
+    assert capsys.readouterr().out == "stage 0 has no output\n"
     recipe.work(recipe.plan())
     assert states(recipe.plan()) == ["done", "done", "done"]
 

@@ -84,7 +84,7 @@ def rows(text):
     """Stage, or "all" -> cells of its line of the table behind the title."""
     cells = {}
     for line in text.partition("memory     time\n")[2].splitlines():
-        if re.match(r"\d  ", line) or "together" in line:
+        if re.match(r"\d  ", line) or "total of" in line:
             key = line[0] if line[0] != " " else "all"
             cells[key] = re.findall(r"~?[\d,.]+(?: (?:h|MB|GB|s|min))?|\?|-", line[34:])
     return cells
@@ -105,7 +105,7 @@ def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(
     assert table["all"] == ["115.2 MB", "?", "?"]
     lines = done.stdout.splitlines()
     assert max(len(line) for line in lines if re.match(r"\d  |   ", line)) <= 80
-    assert sum("as a rule" in line for line in lines) == 1
+    assert sum("as a rule of thumb" in line for line in lines) == 1
     assert re.fullmatch(r"disk: about 115.2 MB, of what is known; free: [\d,]+ MB", lines[-1])
     assert "-m steps" not in done.stdout, "commands are for --verbose"
     assert not (work / "data" / "packed").exists()
@@ -116,7 +116,9 @@ def test_commands_come_behind_the_forecast_with_verbose(work, command):
         "utils.plan.dry_run", work / "plan", f"workdir={work}", "--verbose", "true"
     ).stdout
     assert (
-        output.index("together") < output.index("disk: about") < output.index("$ python3 -m steps.")
+        output.index("total of what is known")
+        < output.index("disk: about")
+        < output.index("$ python3 -m steps.")
     )
     assert "--job JOB/2" in output
     assert "--job 1/2" not in output, "an array is one line"
@@ -350,8 +352,8 @@ def test_too_little_disk_or_memory_is_missing(work, monkeypatch, capsys):
     with pytest.raises(UserError, match="missing: 2, see above"):
         plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
     output = capsys.readouterr().out
-    assert "missing: disk: 0.1 GB needed, 0.1 GB there" in output
-    assert "missing: memory: 4.3 GB needed, 1.0 GB there" in output
+    assert "missing: disk: 0.1 GB needed, 0.1 GB available" in output
+    assert "missing: memory: 4.3 GB needed, 1.0 GB available" in output
     monkeypatch.undo()
     with pytest.raises(
         UserError, match="missing: stage 2, which comes before --stage 3: never run"
@@ -390,7 +392,7 @@ def test_data_and_exp_on_two_disks_are_weighed_apart(work, tmp_path, capsys):
     with small_disk(tmp_path / "other", "1M") as other:
         (work / "exp").symlink_to(other)
         with pytest.raises(
-            UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB there"
+            UserError, match=f"missing: disk of {work / 'exp'}: 0.6 GB needed, 0.0 GB available"
         ):
             plan_dry_run.plan_dry_run(work / "plan", [f"workdir={work}"])
         output = capsys.readouterr().out
@@ -411,7 +413,7 @@ def test_a_place_that_is_no_folder_or_not_this_users_is_missing(tmp_path, monkey
     ]
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert plan_missing.unwritable_folders(asked[3:]) == [
-        f"{tmp_path}: this user may not write there; --workdir DIR, a folder of their own"
+        f"{tmp_path}: this user may not write there; give --workdir DIR, another folder"
     ]
 
 

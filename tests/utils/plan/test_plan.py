@@ -48,7 +48,7 @@ def test_a_changed_option_makes_stale_what_depends_on_it_and_says_so(recipe):
 
 
 def test_a_command_that_is_no_step_is_refused():
-    with pytest.raises(UserError, match="is no step"):
+    with pytest.raises(UserError, match="is not a step"):
         evaluate(["rm", "-r", "data"])
 
 
@@ -100,7 +100,7 @@ def test_a_run_goes_on_in_a_copy_and_says_whose_files_its_lists_name(
     print(message)
     assert (
         f"note: {copy.folder} was made as {recipe.folder}, and its lists name files there: "
-        "put a link in that place" in message
+        "put a link at that path" in message
     )
     (recipe.folder / "in").unlink()
     (recipe.folder / "in").symlink_to(copy.folder / "in")

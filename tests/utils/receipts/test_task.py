@@ -45,7 +45,7 @@ def test_a_finished_task_is_done_and_gives_its_counts(work):
         ({"options": {"x": 2}}, "option x was 1, is 2"),
         ({"options": {"x": 1, "y": True}}, "option y was null, is true"),
         ({"format": 2}, "FORMAT 2"),
-        ({"inputs": {}}, "was taken away"),
+        ({"inputs": {}}, "was removed"),
     ],
 )
 def test_what_changed_is_named(work, changes, reason):
@@ -220,7 +220,7 @@ def test_two_processes_cannot_do_the_same_work(work):
     task, _ = work
     first = task()
     assert not first.is_done()
-    with pytest.raises(UserError, match="another process is at this work"):
+    with pytest.raises(UserError, match="another process is doing this work"):
         task().is_done()
     first.lock.close()
 

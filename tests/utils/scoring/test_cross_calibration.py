@@ -7,11 +7,11 @@ import pytest
 
 from utils.metrics.llr import cllr, min_cllr
 from utils.scoring.calibration import train_calibration
-from utils.scoring.cross_calibration import cross_calibrated, deal_speakers
+from utils.scoring.cross_calibration import assign_folds, cross_calibrated
 
 SPEAKER_OF = [f"s{k:02d}" for k in range(12) for _ in range(3)]
 PAIRS = np.array(list(combinations(range(len(SPEAKER_OF)), 2)))
-FOLD_OF = deal_speakers(SPEAKER_OF, 4, 0)
+FOLD_OF = assign_folds(SPEAKER_OF, 4, 0)
 FOLDS = np.array([FOLD_OF[speaker] for speaker in SPEAKER_OF])[PAIRS].T
 IS_TARGET = np.array([SPEAKER_OF[one] == SPEAKER_OF[other] for one, other in PAIRS])
 
@@ -25,10 +25,10 @@ def drawn(seed=0):
 
 def test_speakers_are_dealt_evenly_by_the_seed():
     assert sorted(FOLD_OF.values()) == sorted([0, 1, 2, 3] * 3)
-    assert deal_speakers(SPEAKER_OF[::-1], 4, 0) == FOLD_OF
-    assert deal_speakers(SPEAKER_OF, 4, 1) != FOLD_OF
+    assert assign_folds(SPEAKER_OF[::-1], 4, 0) == FOLD_OF
+    assert assign_folds(SPEAKER_OF, 4, 1) != FOLD_OF
     with pytest.raises(ValueError, match="3 speakers, expected at least 4"):
-        deal_speakers(["a", "b", "c"], 3, 0)
+        assign_folds(["a", "b", "c"], 3, 0)
 
 
 def test_a_trial_is_scored_by_the_map_of_those_without_its_speakers():

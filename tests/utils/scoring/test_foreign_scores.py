@@ -160,7 +160,7 @@ def test_a_list_that_has_a_trial_twice_takes_its_score_once_or_twice(read):
 
 def test_scores_of_other_pairs_are_counted(read):
     values, notes = read("x y 3\n" + lines("{e} {t} {s}") + "id1/v/2.wav id1/v/1.wav 3\n")
-    assert (values, notes) == (VALUES, ["2 scores of pairs that are no trials are ignored"])
+    assert (values, notes) == (VALUES, ["2 scores of pairs that are not trials are ignored"])
 
 
 def test_systems_are_called_by_their_files_or_folders(tmp_path):

@@ -97,12 +97,16 @@ def test_impossible_values_are_refused(options, message):
 @pytest.mark.parametrize(
     ("options", "world", "message"),
     [
-        ({"batch_size": 7}, 2, "batch_size 7 gives 2 processes no equal shares of 2 or more"),
-        ({"batch_size": 2}, 2, "batch_size 2 gives"),
+        (
+            {"batch_size": 7},
+            2,
+            "batch_size 7: expected equal shares of 2 rows or more for 2 processes",
+        ),
+        ({"batch_size": 2}, 2, "batch_size 2: expected"),
         (
             {"batches": {"speakers": 3, "utterances": 5}},
             2,
-            "batches of 15 rows give 2 processes no equal shares of 2 or more",
+            "batches of 15 rows: expected equal shares of 2 rows or more for 2 processes",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def test_batches_are_different_speakers_with_different_utterances(
     labels = labels_of(counts)
     enough = [count for count in counts if when_fewer == "repeat" or count >= utterances]
     if max(counts) < utterances or len(enough) < speakers:
-        with pytest.raises(ValueError, match="no speaker has so many|there are"):
+        with pytest.raises(ValueError, match="no speaker has that many|there are"):
             SpeakersByUtterances(
                 labels, 1, speakers=speakers, utterances=utterances, when_fewer=when_fewer
             )
@@ -170,7 +170,7 @@ def test_speakers_meet_by_chance():
     [
         (
             {"speakers": 2, "utterances": 9},
-            "utterances is 9: no speaker has so many, the most is 8",
+            "utterances is 9: no speaker has that many, the most is 8",
         ),
         ({"speakers": 5}, "speakers is 5: there are 4"),
         (
@@ -179,7 +179,7 @@ def test_speakers_meet_by_chance():
         ),
         (
             {"speakers": 2, "utterances": 3, "max_per_speaker": 2},
-            "max_utterances_per_speaker is 2, a batch wants 3 utterances of each",
+            "max_utterances_per_speaker is 2, a batch needs 3 utterances of each",
         ),
     ],
 )

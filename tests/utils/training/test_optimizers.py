@@ -160,7 +160,7 @@ def test_amsgrad_remembers_the_largest_gradient():
         ({"name": "sgd", "momentum": 1}, "momentum is 1.0, expected from 0 to below 1"),
         (
             {"name": "sgd", "dampening": 0.9},
-            "dampening is 0.9, which Nesterov's momentum has not; set nesterov: false",
+            "dampening is 0.9, expected 0 with Nesterov's momentum; or set nesterov: false",
         ),
         ({"name": "adam", "betas": [0.9, 1.0]}, r"betas are \[0.9, 1.0\]"),
         ({"name": "adam", "epsilon": 0}, "epsilon is 0.0"),

@@ -113,7 +113,7 @@ def test_laying_over():
         ("phases: 3\n", "phases: found 3"),
         ("phases: [{name: a}, {name: a}]\n", "phases: two are called 'a'"),
         ("phases: [{model: {}}]\n", "phase 1: key 'name' is missing"),
-        ("phases: [{name: A/b}]\n", "phase 1: name is 'A/b', expected small letters"),
+        ("phases: [{name: A/b}]\n", "phase 1: name is 'A/b', expected lower-case letters"),
         (
             "phases: [{name: a, weights_from: previous}]\n",
             "phase 1: weights_from is previous, and no phase comes before the first",
@@ -150,7 +150,7 @@ def test_laying_over():
                 "teacher: {experiment: exp/a, student_seconds: 0.2, embedding_weight: 0, "
                 "output_weight: 0}\n"
             ),
-            "teacher: embedding_weight, .* one above",
+            "teacher: embedding_weight, .* at least one above 0",
         ),
         ("teacher: {student_seconds: 0.2}\n", "teacher: key 'experiment' is missing"),
     ],

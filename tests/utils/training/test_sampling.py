@@ -10,7 +10,7 @@ from tests.voices import RATE, make_packed
 from utils.augmentation.augmenter import Augmenter
 from utils.data_dir import read_map
 from utils.embeddings.inference import open_packed
-from utils.training.sampling import CropDataset, DealtDraws
+from utils.training.sampling import CropDataset, RankBatchSampler
 
 CROP = 4800
 
@@ -35,7 +35,7 @@ def loaded(dataset, world=1, num_workers=0, first_step=0, last_step=10, batch_si
     """What the loaders of all ranks deliver: draw -> crop, label, seed."""
     draws = {}
     for rank in range(world):
-        dealt = DealtDraws(batch_size, rank, world, first_step, last_step)
+        dealt = RankBatchSampler(batch_size, rank, world, first_step, last_step)
         loader = torch.utils.data.DataLoader(dataset, batch_sampler=dealt, num_workers=num_workers)
         assert len(loader) == last_step - first_step
         for indices, (crops, labels, seeds) in zip(dealt, loader, strict=True):
@@ -142,7 +142,7 @@ def test_a_faster_voice_is_higher(packed):
 
 def test_a_batch_that_the_ranks_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch_size 7 is not a multiple of the 2 processes"):
-        DealtDraws(7, 0, 2, 0, 1)
+        RankBatchSampler(7, 0, 2, 0, 1)
 
 
 def test_a_faster_voice_is_the_same_speaker_where_that_is_asked_for(packed):

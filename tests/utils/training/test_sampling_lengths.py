@@ -8,7 +8,7 @@ from tests.voices import RATE, make_packed
 from utils.augmentation.augmenter import Augmenter
 from utils.embeddings.inference import open_packed
 from utils.training.draw_order import SpeakersByUtterances
-from utils.training.sampling import CropDataset, DealtDraws, ShortCrops
+from utils.training.sampling import CropDataset, RankBatchSampler, ShortCrops
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_workers_ranks_and_resumption_change_nothing_of_composed_batches(
     }
     alone = composed(packed, **options)
     for rank in range(world):
-        dealt = DealtDraws(6, rank, world, first_step, 12)
+        dealt = RankBatchSampler(6, rank, world, first_step, 12)
         loader = torch.utils.data.DataLoader(
             composed(packed, **options), batch_sampler=dealt, num_workers=num_workers
         )
