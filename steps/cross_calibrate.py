@@ -56,8 +56,8 @@ def cross_calibrate(
     columns : str, optional
         As for ``steps.evaluate_scores``.
     folds : int
-        Number of groups of speakers.  A map is trained without the groups of both sides: of 10, on
-        eight or nine.
+        Number of groups of speakers.  A map is trained without the groups of both sides: with 10
+        folds, on eight or nine.
     seed : int
         Seed of the random folds.
     p_target : float

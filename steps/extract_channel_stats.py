@@ -27,7 +27,7 @@ def extract_channel_stats(
         Data directory; its utterances begin and end without speech.
         With ``sets``: the folder of such directories.
     output : path
-        Folder of the embeddings, 60 numbers per utterance; with ``sets``, of a folder for each.
+        Folder of the embeddings, 60 numbers per utterance.  With ``sets``, each has a folder in it.
     sets : list of str or None
         Names of data directories in ``data``, each on its own.
     margin_seconds : float

@@ -78,8 +78,7 @@ def import_kaldi(
     normalize_length, simple_length_normalization : bool
         Options of ivector-plda-scoring.
     smoothing : float
-        Of ivector-copy-plda, which Kaldi's recipes run before the scoring; 0: leave ``plda`` as it
-        is.
+        Option of ivector-copy-plda, which Kaldi's recipes run before the scoring; 0: no smoothing.
     model : str or None
         Name of the network: sets with the same name may be compared with each other; None: the
         checksum of ``final.raw`` or, without it, of the lists, so that sets of one call may.
@@ -294,7 +293,7 @@ def _check_dimensions(
             expected = " or ".join(map(str, takes))
             raise UserError(
                 f"{files[first]}: takes vectors of {expected} dimensions, those of set {name} "
-                f"have {dimension}"
+                f"have {dimension}; give the back end that was trained on such vectors"
             )
     largest = max([*dimensions.values(), 0])
     return largest or takes[-1]

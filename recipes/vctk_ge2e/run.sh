@@ -26,7 +26,7 @@ allow_incomplete=false  # go on when speakers or recordings are missing
 utterances=5            # number: utterances of a speaker model, and of each test speaker against all models
 seed=1                  # number from 0: of the trials, the noise of the test, the first weights and all
                         # random choices
-config=                 # file: network, loss and training; default: the seed's numbers for mode and
+config=                 # file: network, loss and training; default: that of the reference code for mode and
                         # protocol; *_paper.yaml: the paper's
 . utils/stages.sh "$@"
 
@@ -51,7 +51,7 @@ else  # as published: pieces of 180 frames; recordings without any are left out
   packing_limits=(--max-policy-fraction 0.9)
 fi
 noises=1
-if [ "$kind" = td-seed ]; then  # as published: 80 frames, in so many noises
+if [ "$kind" = td-seed ]; then  # as published: 80 frames, in as many noises as there are utterances
   packing+=(--last-seconds 0.79)
   noises=$utterances
 fi

@@ -179,7 +179,7 @@ def test_epochs_that_fill_no_batch_are_refused(corpus, tmp_path):
         corpus, tmp_path, ("steps: 40", "epochs: 1"), ("batch_size: 6", "batch_size: 33")
     )
     with pytest.raises(
-        UserError, match="training: epochs is 1: of 32 utterances they do not fill one batch of 33"
+        UserError, match="training: epochs is 1: of 32 utterances, too few for one batch of 33"
     ):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
 
@@ -192,8 +192,8 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(
     config = variant(corpus, tmp_path, ("batch_size: 6", f"batch_size: {batch_size}"))
     with pytest.raises(
         UserError,
-        match=f"config.yaml: crops: batch_size {batch_size} gives 2 processes "
-        "expected equal shares of 2 rows or more",
+        match=f"config.yaml: crops: batch_size {batch_size}: "
+        "expected equal shares of 2 rows or more for 2 processes",
     ):
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert not (tmp_path / "exp" / "config.yaml").exists()

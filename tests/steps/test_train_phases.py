@@ -234,7 +234,7 @@ def test_weights_that_do_not_fit_are_named(corpus, tmp_path):
     wider = PHASES.replace("    weights_from", "    model: {embedding_dim: 24}\n    weights_from")
     config = in_phases(corpus, tmp_path, wider)
     message = (
-        r"phase 2 \(margin\): weights_from: network: \S+ is \(16, .* there and \(24, .* here; "
+        r"phase 2 \(margin\): weights_from: network: \S+ is \(16, .* there, expected \(24, .*; "
         "the weights are of"
     )
     with pytest.raises(UserError, match=message) as error:

@@ -128,9 +128,8 @@ def lowest_cost(
 def kaldi_error_rate(target_scores: ArrayLike, nontarget_scores: ArrayLike) -> float:
     """Equal error rate by the rule of Kaldi's compute-eer, without interpolation.
 
-    The threshold is the lowest target score that at most as large a share of the nontargets reaches
-    as there are targets below it; this share of targets, k / T, is the rate.  (Kaldi,
-    src/ivectorbin/compute-eer.cc.)
+    The threshold is the lowest target score where the false-alarm rate is at most the share of the
+    targets below it, k / T; that share is returned.  (Kaldi, src/ivectorbin/compute-eer.cc.)
     """
     return kaldi_step(*sorted_scores(target_scores, nontarget_scores))
 

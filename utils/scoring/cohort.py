@@ -93,7 +93,7 @@ def cohort_speakers(cohort: Cohort, utt2spk: Path | None) -> set[str]:
     if unknown:
         raise UserError(
             f"{utt2spk}: no speaker for '{unknown[0]}' of the cohort; {len(unknown)} of "
-            f"{len(members)} members lack one"
+            f"{len(members)} members lack one: add them"
         )
     return {speakers[member] for member in members}
 

@@ -51,15 +51,15 @@ def cross_calibrated(
         is_applied = (low == one) & (high == other)
         if not is_applied.any():
             continue
-        is_trained = ~np.isin(low, (one, other)) & ~np.isin(high, (one, other))
-        targets = int(is_target[is_trained].sum())
-        if targets in (0, int(is_trained.sum())):
-            nontargets = is_trained.sum() - targets
+        is_training = ~np.isin(low, (one, other)) & ~np.isin(high, (one, other))
+        targets = int(is_target[is_training].sum())
+        if targets in (0, int(is_training.sum())):
+            nontargets = is_training.sum() - targets
             raise ValueError(
                 f"without the speakers of two folds there are {targets} target and {nontargets} "
                 "nontarget trials to learn from"
             )
-        weights, offset = train_calibration(features[is_trained], is_target[is_trained], p_target)
+        weights, offset = train_calibration(features[is_training], is_target[is_training], p_target)
         llr[is_applied] = features[is_applied] @ weights + offset
         maps.append(weights)
     return llr, np.array(maps)

@@ -125,7 +125,7 @@ def scores_of_trials(
         first_line = lines[np.searchsorted(codes, line_codes[line])]
         raise UserError(
             f"{path}:{line + 1}: trial '{scored_enrol[line]} {scored_test[line]}' has a second "
-            f"score {scores[line]:g}, the first is {scores[first_line]:g}"
+            f"score {scores[line]:g}, the first is {scores[first_line]:g}; remove one of them"
         )
     positions = np.searchsorted(codes, trial_codes)
     missing = np.flatnonzero(np.append(codes, -1)[positions] != trial_codes)

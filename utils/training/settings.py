@@ -76,7 +76,7 @@ class TrainingOptions:
         steps = self.epochs * epoch_size // batch_size
         if not steps:
             raise ValueError(
-                f"epochs is {self.epochs}: of {epoch_size} utterances they do not fill "
+                f"epochs is {self.epochs}: of {epoch_size} utterances, too few for "
                 f"one batch of {batch_size}"
             )
         return steps

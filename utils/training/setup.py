@@ -63,7 +63,7 @@ def _check_fixed_length(settings: Settings, wanted: int, sample_rate_hz: int) ->
     if settings.teacher:
         raise UserError(
             f"{settings.where('teacher')}: this network takes crops of {wanted} samples only, "
-            "and a student sees less"
+            "and a student sees less; remove the section"
         )
 
 

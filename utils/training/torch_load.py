@@ -26,7 +26,7 @@ LONGEST_NAME = 500  # of a class; torch takes minutes to refuse a name of a mega
 
 
 def load_plain(path: Path) -> Any:
-    """Load a zip file of torch that holds only tensors and plain values; else one of FAULTS."""
+    """Load a torch zip file of tensors and plain values; raises one of FAULTS for any other."""
     import torch
 
     with zipfile.ZipFile(path) as archive:

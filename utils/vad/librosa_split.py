@@ -64,14 +64,14 @@ class LibrosaTrimVad(_LibrosaVad):
     ----------
     top_db : float
         Level below the loudest frame from which audio is silence; 14 in the text-dependent part of
-        the GE2E seed.
+        the reference GE2E code.
     **options
-        `frame_length`, `hop_length`, `sample_rate_hz` (the seed's is 8000) and the smoothing, as in
+        `frame_length`, `hop_length`, `sample_rate_hz` (8000 in that code) and the smoothing, as in
         conf/vad/librosa_trim.yaml.
 
     References
     ----------
-    McFee et al., librosa; top_db as in the GE2E seed (TensorFlow code for Wan et al. 2018).
+    McFee et al., librosa; top_db as in the reference GE2E code (TensorFlow, for Wan et al. 2018).
     """
 
     def __init__(self, *, top_db: float = 14.0, **options) -> None:
@@ -91,7 +91,7 @@ class LibrosaSplitVad(_LibrosaVad):
     ----------
     top_db : float
         Level below the loudest frame from which audio is silence; 20 in the text-independent part
-        of the GE2E seed.
+        of the reference GE2E code.
     **options
         As in `LibrosaTrimVad`.
 
