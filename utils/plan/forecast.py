@@ -146,7 +146,7 @@ class Records:
         return Need(disk, memory, seconds)
 
     def _similar(self, task: Task, device: str) -> tuple[list[Record], bool]:
-        """Records of the same kind, else of the same step on this device; if they are the latter."""
+        """Records of the same kind, else of the same step on this device; True for the latter."""
         kind = _work_kind(task.name, task.options, task.inputs)
         same_kind, same_device = [], []
         for record in self._by_step.get(task.name, []):

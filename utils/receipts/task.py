@@ -289,7 +289,7 @@ class Task:
     def _by_values(
         self, kind: str, name: str, recorded: object, receipt: Mapping, change: Change
     ) -> Iterator[Change]:
-        """The change of an input or option; if its values are known, their changes instead, if any."""
+        """The change of an input or option; where its values are known, their changes, if any."""
         values = self.values.get(f"{kind} {name}")
         before = None
         if values and recorded is not None:
