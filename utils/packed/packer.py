@@ -101,7 +101,7 @@ class Packer:
         """
         with ArchiveWriter(f"{stem}.ark", f"{stem}.scp") as writer:
             for utterance in utterances:
-                for key, samples in self._fit(utterance).items():
+                for key, samples in self._prepare(utterance).items():
                     writer.write_wave(key, samples, self.sample_rate_hz)
                     self.num_samples[key], self.original[key] = len(samples), utterance
         write_map(Path(f"{stem}.num_samples"), self.num_samples)
@@ -112,7 +112,7 @@ class Packer:
             outputs.append(f"{stem}.utt2original")
         return outputs
 
-    def _fit(self, utterance: str) -> dict[str, np.ndarray]:
+    def _prepare(self, utterance: str) -> dict[str, np.ndarray]:
         """Audio to pack, (n,) int16, by name of the utterance or piece; enters it in the ledger."""
         try:
             samples, rate = self.reader.read(utterance)

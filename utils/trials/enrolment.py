@@ -190,7 +190,7 @@ def _draw_from_sessions(
     smallest, rest = divmod(enrol_utterances, enrol_sessions)
     shares = [smallest + 1] * rest + [smallest] * (enrol_sessions - rest)
     order = random.permutation(sorted(by_session)).tolist()
-    # sessions with enough for the largest share first, otherwise the larger the earlier
+    # sessions with enough for the largest share first, then the larger ones
     order.sort(key=lambda session: -min(len(by_session[session]), shares[0]))
     chosen = order[:enrol_sessions]
     if len(chosen) < enrol_sessions:
