@@ -1,7 +1,9 @@
-"""How long augmentation takes per crop, each part alone and all together, beside kaldi-native-fbank; the bank and the crops are made on the spot.
+"""Time of augmentation per crop, each part alone and all together, next to kaldi-native-fbank.
 
-python -m tests.bench.bench_augmentation                    one core: reading + noise + room + speed + filterbank against kaldi-native-fbank alone
-python -m tests.bench.bench_augmentation --device cuda      crops per second through chain and filterbank on the device
+The noise bank and the crops are synthetic.
+
+    python -m tests.bench.bench_augmentation                  # one core, with the filterbank
+    python -m tests.bench.bench_augmentation --device cuda    # chain and filterbank on a device
 """
 
 import tempfile
@@ -24,11 +26,8 @@ from utils.features.kaldi import KaldiFbank
 from utils.packed.reader import PackedReader
 
 RATE, BATCH, ROUNDS = 16000, 64, 3
-SOUNDS = {
-    "speech": (200, 8.0),
-    "noise": (50, 30.0),
-    "rirs": (50, 0.5),
-}  # how many, of how many seconds
+# number and seconds
+SOUNDS = {"speech": (200, 8.0), "noise": (50, 30.0), "rirs": (50, 0.5)}
 ROOM, NOISE = {"name": "reverb"}, {"name": "noise"}
 GOAL_RATIO, GOAL_CROPS_PER_SECOND = 2.0, 256
 
@@ -39,16 +38,16 @@ def bench_augmentation(
     num_crops: int = 512,
     device: Literal["none", "cpu", "cuda"] = "none",
 ) -> dict:
-    """Print milliseconds of core time per crop, and the ratio to kaldi-native-fbank; or crops per second on a device.
+    """Print core time per crop and its ratio to kaldi-native-fbank, or crops a second on a device.
 
     Parameters
     ----------
     crop_seconds : float
         Length of the crops.
     num_crops : int
-        How many are timed, rounded up to whole batches; the fastest of three rounds counts.
+        Number of timed crops, rounded up to whole batches; the fastest of three rounds counts.
     device : str
-        ``none``: the loader's path on one core; else where the chain runs.
+        ``none``: what the loader does, on one core; else where the chain runs.
 
     Returns
     -------
@@ -67,17 +66,7 @@ def bench_augmentation(
 
 
 def on_one_core(reader: PackedReader, bank: Path, num_samples: int, batches: int) -> dict:
-    """The loader's path.
-
-    Parameters
-    ----------
-    reader : PackedReader
-        Speech.
-    bank : path
-        Noises and rooms.
-    num_samples, batches : int
-        Length of crops; how many batches of them.
-    """
+    """Time what the loader does, on one core."""
     front_end, rows = KaldiFbank(num_mel_bins=80), {}
     parts = {
         "reading": {},
@@ -89,27 +78,27 @@ def on_one_core(reader: PackedReader, bank: Path, num_samples: int, batches: int
     for label, options in parts.items():
         augmenter = Augmenter(**options).open(bank, RATE)
         rows[label] = timed(
-            lambda batch, augmenter=augmenter: crops_of(reader, augmenter, num_samples, batch),
+            lambda batch, augmenter=augmenter: read_crops(reader, augmenter, num_samples, batch),
             batches,
         )
-    crops = np.stack(crops_of(reader, augmenter, num_samples, 0))
+    crops = np.stack(read_crops(reader, augmenter, num_samples, 0))
     rows["filterbank, batches of 64"] = timed(lambda _: features_of(front_end, crops), batches)
     rows["reading, all three, filterbank"] = timed(
         lambda batch: features_of(
-            front_end, np.stack(crops_of(reader, augmenter, num_samples, batch))
+            front_end, np.stack(read_crops(reader, augmenter, num_samples, batch))
         ),
         batches,
     )
-    options, lists = (
-        kaldi_options(),
-        [(crop * FULL_SCALE).tolist() for crop in crops],
-    )  # its fastest input; making the lists is not counted
+    options = kaldi_options()
+    # lists are its fastest input; making them is not counted
+    lists = [(crop * FULL_SCALE).tolist() for crop in crops]
     rows["kaldi-native-fbank alone"] = timed(
         lambda _: [kaldi_fbank(samples, options) for samples in lists], batches
     )
     ratio = rows["reading, all three, filterbank"] / rows["kaldi-native-fbank alone"]
     print(
-        f"{batches * BATCH} crops of {num_samples / RATE} s, rooms of {SOUNDS['rirs'][1]} s, one core; the fastest of {ROUNDS} rounds"
+        f"{batches * BATCH} crops of {num_samples / RATE} s, rooms of {SOUNDS['rirs'][1]} s, "
+        f"one core; the fastest of {ROUNDS} rounds"
     )
     for label, milliseconds in rows.items():
         print(f"{label:40}{milliseconds:10.3f} ms a crop")
@@ -120,21 +109,13 @@ def on_one_core(reader: PackedReader, bank: Path, num_samples: int, batches: int
 def on_device(
     reader: PackedReader, bank: Path, num_samples: int, batches: int, device: str
 ) -> dict:
-    """Chain and filterbank on the device; what the loader does (reading, speed, drawing) is done before.
-
-    Parameters
-    ----------
-    reader, bank, num_samples, batches
-        As above.
-    device : str
-        Of torch.
-    """
+    """Time chain and filterbank on the device, after reading, speed and drawing on the host."""
     augmenter = Augmenter(chain=(ROOM, NOISE), device=True).open(bank, RATE)
     finish, front_end = augmenter.on(torch.device(device)), KaldiFbank(num_mel_bins=80).to(device)
     begun = [
         augmenter.begin(crop, 1.0, num_samples, np.random.default_rng(number))
         for number, crop in enumerate(
-            crops_of(reader, Augmenter().open(None, RATE), num_samples, 0, 256)
+            read_crops(reader, Augmenter().open(None, RATE), num_samples, 0, 256)
         )
     ]
     crops, drawn = (torch.from_numpy(np.stack(parts)) for parts in zip(*begun, strict=True))
@@ -151,28 +132,17 @@ def on_device(
     work()
     per_second = max(work() for _ in range(ROUNDS))
     print(
-        f"{device}: room, noise and filterbank of {per_second:,.0f} crops of {num_samples / RATE} s per second, in batches of 256, "
-        f"from host memory (goal: {GOAL_CROPS_PER_SECOND})"
+        f"{device}: room, noise and filterbank of {per_second:,.0f} crops of "
+        f"{num_samples / RATE} s per second, in batches of 256, from host memory "
+        f"(goal: {GOAL_CROPS_PER_SECOND})"
     )
     return {"crops_per_second": per_second}
 
 
-def crops_of(
+def read_crops(
     reader: PackedReader, augmenter: Augmenter, num_samples: int, batch: int, size: int = BATCH
 ) -> list[np.ndarray]:
-    """Read and augment a batch of crops, as training does.
-
-    Parameters
-    ----------
-    reader : PackedReader
-        Speech.
-    augmenter : Augmenter
-        What to do to it.
-    num_samples : int
-        Length of the crops.
-    batch, size : int
-        Number of the batch, which seeds its draws; crops in it.
-    """
+    """Read and augment a batch of crops, as training does; the batch number seeds the draws."""
     factor, crops = augmenter.speed_factors[0], []
     wanted = int(np.ceil(num_samples * factor))
     for draw in range(batch * size, (batch + 1) * size):
@@ -185,15 +155,7 @@ def crops_of(
 
 @torch.no_grad()
 def features_of(front_end: KaldiFbank, crops_BS: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Features of whole crops.
-
-    Parameters
-    ----------
-    front_end : KaldiFbank
-        On the crops' device.
-    crops_BS : (B, S) float32 array or tensor
-        In [-1, 1].
-    """
+    """Features of whole crops: a (B, S) float32 array or tensor in [-1, 1]."""
     return front_end(torch.as_tensor(crops_BS), torch.full((len(crops_BS),), crops_BS.shape[1]))
 
 
@@ -206,15 +168,7 @@ def kaldi_options() -> kaldi_native_fbank.FbankOptions:
 
 
 def kaldi_fbank(samples: list[float], options: kaldi_native_fbank.FbankOptions) -> np.ndarray:
-    """The filterbank of one crop by kaldi-native-fbank.
-
-    Parameters
-    ----------
-    samples : list of float
-        16-bit full scale.
-    options : FbankOptions
-        Of that package.
-    """
+    """Filterbank of one crop by kaldi-native-fbank; samples at 16-bit full scale."""
     computer = kaldi_native_fbank.OnlineFbank(options)
     computer.accept_waveform(RATE, samples)
     computer.input_finished()
@@ -222,15 +176,7 @@ def kaldi_fbank(samples: list[float], options: kaldi_native_fbank.FbankOptions) 
 
 
 def timed(work: Callable[[int], object], batches: int) -> float:
-    """Milliseconds of core time of one crop, in the fastest round, after one batch to warm up.
-
-    Parameters
-    ----------
-    work : callable
-        Takes the number of the batch.
-    batches : int
-        In a round.
-    """
+    """Milliseconds of core time per crop: the fastest round, after one warm-up batch."""
 
     def seconds() -> Iterator[float]:
         for _ in range(ROUNDS):
@@ -244,24 +190,16 @@ def timed(work: Callable[[int], object], batches: int) -> float:
 
 
 def make_sounds(bank: Path) -> None:
-    """Write speech, noises and room responses of white noise.
-
-    Parameters
-    ----------
-    bank : path
-        Folder.
-    """
+    """Write speech, noises and room impulse responses, made of white noise."""
     rng = np.random.default_rng(0)
     for kind, (count, seconds) in SOUNDS.items():
         length, num_samples = round(seconds * RATE), {}
         with ArchiveWriter(bank / f"{kind}.ark", bank / f"{kind}.scp") as writer:
             for number in range(count):
-                samples = rng.normal(0, 0.1, length) * (
-                    10 ** (-3 * np.arange(length) / length) if kind == "rirs" else 1
-                )
-                samples = (
-                    align_response(samples.astype(np.float32), RATE) if kind == "rirs" else samples
-                )
+                samples = rng.normal(0, 0.1, length)
+                if kind == "rirs":
+                    decay = 10 ** (-3 * np.arange(length) / length)
+                    samples = align_response((samples * decay).astype(np.float32), RATE)
                 writer.write_wave(f"{kind}{number:03}", to_int16(samples), RATE)
                 num_samples[f"{kind}{number:03}"] = len(samples)
         write_map(bank / f"{kind}.num_samples", num_samples)

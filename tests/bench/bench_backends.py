@@ -133,7 +133,7 @@ def naive_iteration(statistics: SpeakerStatistics, num_speakers: int = 100) -> f
 
 
 def naive_scoring(plda: PldaFile, vectors: np.ndarray, num_trials: int) -> float:
-    """Seconds of scoring trials one by one, vectors in memory, without their chain."""
+    """Seconds of scoring trials one by one, vectors in memory, without the links before PLDA."""
     start = time.perf_counter()
     gain, variance = plda.psi / (plda.psi + 1), 1 + plda.psi / (plda.psi + 1)
 

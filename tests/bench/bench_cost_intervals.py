@@ -125,7 +125,7 @@ def outcomes(num_speakers, percent, lists, replicates, pool):
 
 def all_outcomes(lists, replicates, jobs):
     """(speakers, EER) -> results of `outcomes`."""
-    found = {}
+    results = {}
     with ProcessPoolExecutor(jobs) as pool:
         for num_speakers in SPEAKERS:
             wanted = lists
@@ -133,8 +133,8 @@ def all_outcomes(lists, replicates, jobs):
                 wanted = round(FOR_LARGE * lists)
             for percent in EERS_PERCENT:
                 cell = num_speakers, percent
-                found[cell] = outcomes(*cell, wanted, replicates, pool)
-    return found
+                results[cell] = outcomes(*cell, wanted, replicates, pool)
+    return results
 
 
 def print_table(title, cells):
@@ -146,18 +146,18 @@ def print_table(title, cells):
         print(f"| {num_speakers} | {percent:g} | {' | '.join(shares)} |")
 
 
-def coverage(found, column):
+def coverage(results, column):
     """Cell -> per cent of its lists, by figure, with the true value in one kind of interval."""
     return {
         cell: [f"{share:.1f}" for share in 100 * holds[:, :, column].mean(axis=0)]
-        for cell, (holds, _) in found.items()
+        for cell, (holds, _) in results.items()
     }
 
 
-def coverage_of_shown(found):
+def coverage_of_shown(results):
     """Cell -> coverage of the intervals that the EER of the list allows, and how often it does."""
     cells = {}
-    for (num_speakers, percent), (holds, eers) in found.items():
+    for (num_speakers, percent), (holds, eers) in results.items():
         cells[num_speakers, percent] = []
         for number, name in enumerate(FIGURES):
             prior = POINTS.get(name.rpartition("_")[2])
@@ -172,7 +172,7 @@ def coverage_of_shown(found):
     return cells
 
 
-def print_page(found, command):
+def print_page(results, command):
     """Print cost_intervals.md."""
     print("# Coverage of 95 % intervals\n")
     print(
@@ -181,13 +181,13 @@ def print_page(found, command):
         "min, act: lowest and actual cost at an\neffective prior."
     )
     print(EXPLANATION, end="")
-    print_table("Intervals of a figure", coverage(found, 0))
+    print_table("Intervals of a figure", coverage(results, 0))
     print_table(
-        "Intervals of the difference of two systems that are equally good", coverage(found, 1)
+        "Intervals of the difference of two systems that are equally good", coverage(results, 1)
     )
     print_table(
         "Intervals that are shown, by the EER that a list has: coverage (per cent of the lists)",
-        coverage_of_shown(found),
+        coverage_of_shown(results),
     )
 
 
@@ -204,8 +204,8 @@ def main():
         f"python -m tests.bench.bench_cost_intervals --lists {options.lists} "
         f"--replicates {options.replicates}"
     )
-    found = all_outcomes(options.lists, options.replicates, options.jobs)
-    print_page(found, command)
+    results = all_outcomes(options.lists, options.replicates, options.jobs)
+    print_page(results, command)
 
 
 if __name__ == "__main__":

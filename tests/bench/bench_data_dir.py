@@ -22,19 +22,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 def make_data_dir(
     folder: Path, utterances: int, *, missing: bool = False, shuffled: bool = False
 ) -> None:
-    """Write lists shaped like VoxCeleb's: wav.scp, utt2spk, utt2dur, spk2gender, spk2utt.
-
-    Parameters
-    ----------
-    folder : path
-        New folder.
-    utterances : int
-        How many.
-    missing : bool
-        One line in a thousand missing from each list.
-    shuffled : bool
-        Each list in a random order.
-    """
+    """Write lists shaped like VoxCeleb's; `missing`: one line in a thousand is left out."""
     draw = random.Random(1)
     folder.mkdir()
     ids = {}
@@ -65,13 +53,7 @@ def make_data_dir(
 
 
 def make_trials(path: Path) -> None:
-    """Write a list of trials of VoxCeleb1-E's size.
-
-    Parameters
-    ----------
-    path : path
-        File.
-    """
+    """Write a list of trials of VoxCeleb1-E's size."""
     with open(path, "w", encoding="ascii") as file:
         for n in range(TRIALS):
             sides = (
@@ -82,38 +64,24 @@ def make_trials(path: Path) -> None:
 
 
 def measure(name: str, *command: str) -> None:
-    """Run a command and print a row.
-
-    Parameters
-    ----------
-    name : str
-        First column.
-    *command : str
-        Arguments of Python.
-    """
+    """Run a command of Python and print its row."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    said = process.stdout.read().decode().strip().splitlines()
+    output = process.stdout.read().decode().strip().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
     print(
         f"{name:28} {seconds:6.2f} s {cpu_seconds:6.2f} s of CPU "
         f"{usage.ru_maxrss / 2**20:6.2f} GiB  exit {os.WEXITSTATUS(status)}"
-        f"  {said[-1][-70:] if said else ''}",
+        f"  {output[-1][-70:] if output else ''}",
         flush=True,
     )
 
 
 def bench_data_dir(utterances: int = 1_200_000) -> None:
-    """Make directories in a temporary folder and print the table.
-
-    Parameters
-    ----------
-    utterances : int
-        Size of the directories.
-    """
+    """Make data directories in a temporary folder and print the table."""
     folder = Path(tempfile.mkdtemp())
     try:
         make_data_dir(folder / "good", utterances)

@@ -2,7 +2,7 @@
 
     python -m tests.bench.bench_feats [utterances in the index]
 
-The crops are of 2 s out of utterances of 8 s with 80 filters; beside them the same crops read from packed audio, and computed from it.
+Crops of 2 s out of utterances of 8 s, 80 filters; next to them crops of packed audio.
 """
 
 import sys
@@ -35,14 +35,11 @@ def timed(call: Callable, repeats: int) -> float:
 def main(indexed: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    rng, front_end = (
-        np.random.default_rng(0),
-        build_fixed_front_end({"name": "kaldi_fbank"}, "bench")[0],
-    )
+    rng = np.random.default_rng(0)
+    front_end, *_ = build_fixed_front_end({"name": "kaldi_fbank"}, "bench")
     waves = rng.uniform(-0.5, 0.5, (UTTERANCES, SECONDS * RATE)).astype(np.float32)
-    print(
-        f"features of {SECONDS} s: {1e3 * timed(lambda k: features_of(front_end, waves[k % UTTERANCES]), UTTERANCES):.2f} ms"
-    )
+    each = timed(lambda k: features_of(front_end, waves[k % UTTERANCES]), UTTERANCES)
+    print(f"features of {SECONDS} s: {1e3 * each:.2f} ms")
     with tempfile.TemporaryDirectory() as folder:
         writers = {
             kind: ArchiveWriter(Path(folder, f"{kind}.ark"), Path(folder, f"{kind}.scp"))
@@ -53,28 +50,27 @@ def main(indexed: int) -> None:
                 for number, wave in enumerate(waves):
                     if kind == "audio":
                         writer.write_wave(f"u{number}", np.int16(wave * 32767), RATE)
+                    elif kind == "plain":
+                        writer.write(f"u{number}", features_of(front_end, wave))
                     else:
-                        (writer.write if kind == "plain" else writer.write_compressed)(
-                            f"u{number}", features_of(front_end, wave)
-                        )
+                        writer.write_compressed(f"u{number}", features_of(front_end, wave))
         audio = PackedReader(
             read_scp(Path(folder, "audio.scp")),
             {f"u{number}": SECONDS * RATE for number in range(UTTERANCES)},
         )
-        places = rng.integers([UTTERANCES, 599], size=(CROPS, 2)).tolist()
+        starts = rng.integers([UTTERANCES, 599], size=(CROPS, 2)).tolist()
         for kind in ("plain", "compressed"):
             reader = FeatureReader(read_scp(Path(folder, f"{kind}.scp")), 80, 100)
-            each = timed(lambda k, reader=reader: reader.read(*places[k], 200), CROPS)
-            print(
-                f"crop of stored features, {kind}: {1e6 * each:.0f} us, {Path(folder, f'{kind}.ark').stat().st_size / 1e6:.0f} MB"
-            )
-        read = timed(lambda k: audio.read(places[k][0], 160 * places[k][1], 2 * RATE), CROPS)
-        made = timed(
-            lambda k: features_of(
-                front_end, audio.read(places[k][0], 160 * places[k][1], 2 * RATE)
-            ),
-            CROPS,
-        )
+            each = timed(lambda k, reader=reader: reader.read(*starts[k], 200), CROPS)
+            size = Path(folder, f"{kind}.ark").stat().st_size
+            print(f"crop of stored features, {kind}: {1e6 * each:.0f} us, {size / 1e6:.0f} MB")
+
+        def read_crop(number: int) -> np.ndarray:
+            utterance, frame = starts[number]
+            return audio.read(utterance, 160 * frame, 2 * RATE)
+
+        read = timed(read_crop, CROPS)
+        made = timed(lambda k: features_of(front_end, read_crop(k)), CROPS)
         print(f"crop of packed audio: {1e6 * read:.0f} us; with its features: {1e6 * made:.0f} us")
         entry = b"u " + encode_object(np.zeros((3, 2), np.float32))
         Path(folder, "many.ark").write_bytes(entry * indexed)

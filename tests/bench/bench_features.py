@@ -1,7 +1,9 @@
-"""How long the front ends take per crop: one crop at a time on one core beside kaldi-native-fbank and librosa, or batches on a device.
+"""Time of the front ends per crop: one crop at a time on one core, or batches on a device.
 
-python -m tests.bench.bench_features
-python -m tests.bench.bench_features --device cuda
+kaldi-native-fbank and librosa run on one core for comparison.
+
+    python -m tests.bench.bench_features
+    python -m tests.bench.bench_features --device cuda
 """
 
 import time
@@ -51,7 +53,7 @@ def bench_features(
     crop_seconds : float
         Length of the crops.
     num_crops : int
-        How many are timed, one at a time; on another device than ``cpu``: how many batches.
+        Number of timed crops, one at a time; on another device than ``cpu``: of batches.
     device : str
         ``cpu``: one core; otherwise where the batches are computed.
     batch : int
@@ -70,7 +72,7 @@ def bench_features(
         .astype(np.float32)
     )
     lengths_B = torch.full((rows,), crops_BS.shape[1])
-    others = yardsticks(crops_BS[0].numpy())
+    others = reference_calls(crops_BS[0].numpy())
     milliseconds = {name: timed(work, min(num_crops, 50)) for name, work in others.items()}
     on_device_BS = crops_BS.to(device)
     with torch.no_grad():
@@ -90,29 +92,23 @@ def bench_features(
                 timed(lambda bank=bank: bank(on_device_BS), num_crops, device) / rows
             )
     kaldi = milliseconds["kaldi-native-fbank 80"]
-    where = (
-        "one core"
-        if device == "cpu"
-        else f"{torch.cuda.get_device_name() if 'cuda' in device else device}, batches of {batch}"
-    )
-    print(
-        f"{f'crops of {crop_seconds} s, {where}':60}{'ms a crop':>12}{'crops a second':>16}{'of kaldi-native-fbank':>24}"
-    )
+    where = f"{device}, batches of {batch}"
+    if device == "cpu":
+        where = "one core"
+    elif "cuda" in device:
+        where = f"{torch.cuda.get_device_name()}, batches of {batch}"
+    title = f"crops of {crop_seconds} s, {where}"
+    print(f"{title:60}{'ms a crop':>12}{'crops a second':>16}{'of kaldi-native-fbank':>24}")
     for name, value in milliseconds.items():
-        print(
-            f"{name + (' (one core)' if name in others and device != 'cpu' else ''):60}{value:12.4f}{1000 / value:16,.0f}{value / kaldi:24.3f}"
-        )
+        label = name
+        if name in others and device != "cpu":
+            label = f"{name} (one core)"
+        print(f"{label:60}{value:12.4f}{1000 / value:16,.0f}{value / kaldi:24.3f}")
     return milliseconds
 
 
-def yardsticks(samples: np.ndarray) -> dict[str, Callable]:
-    """The same features of one crop by other programs.
-
-    Parameters
-    ----------
-    samples : (n,) float32 array
-        At 16 kHz.
-    """
+def reference_calls(samples: np.ndarray) -> dict[str, Callable]:
+    """Calls that compute features of one crop, at 16 kHz, with other packages."""
     import kaldi_native_fbank
     import librosa
 
@@ -137,17 +133,7 @@ def yardsticks(samples: np.ndarray) -> dict[str, Callable]:
 
 
 def timed(work: Callable[[], object], count: int, device: str = "cpu") -> float:
-    """Milliseconds of one of many calls, the median, after ten to warm up: of the core on the host, of the clock elsewhere.
-
-    Parameters
-    ----------
-    work : callable
-        One crop, or one batch.
-    count : int
-        How many calls.
-    device : str
-        Where the work is done.
-    """
+    """Median milliseconds of a call, after ten to warm up: core time on the CPU, else elapsed."""
     clock = time.process_time if device == "cpu" else time.perf_counter
     durations = []
     for _ in range(10 + count):

@@ -49,9 +49,8 @@ def simulate(rng, num_speakers, eer):
     common = utterance[left] + utterance[right] - 2 * NORMAL.inv_cdf(eer) * is_target
     wolves = wolf[left // UTTERANCES] + wolf[right // UTTERANCES]
     own = goat[left // UTTERANCES]
-    shared, *private = rng.normal(
-        0, 0.5, (3, len(left))
-    )  # half of the noise is shared by the systems
+    # the systems share half of the noise
+    shared, *private = rng.normal(0, 0.5, (3, len(left)))
     second_goat = 0.8 * goat + 0.6 * rng.normal(0, 0.3**0.5, num_speakers)
     return (
         [
@@ -67,8 +66,8 @@ def simulate(rng, num_speakers, eer):
     )
 
 
-def replicates_of(scores, is_target, left, right, weights):
-    """EERs under weights."""
+def resampled_eers(scores, is_target, left, right, weights):
+    """EERs under resampling weights."""
     return (
         weighted_figures(sort_trials(scores, is_target, left, right), weights, {})["eer_percent"]
         / 100
@@ -104,7 +103,7 @@ def layers(rng, is_target, left, right, num_speakers, replicates):
 
 
 def figure_intervals(value, drawn, num_speakers, floor):
-    """The chosen interval and two others."""
+    """The interval in use and two others."""
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {
         "log-odds t": interval(value, drawn, num_speakers, floor=floor),
@@ -119,23 +118,23 @@ def one_list(task):
     rng = np.random.default_rng([num_speakers, round(1000 * eer), number])
     systems, is_target, left, right = simulate(rng, num_speakers, eer)
     values = [equal_error_rate(scores[is_target], scores[~is_target]) for scores in systems]
-    found = {}
+    results = {}
     for layer, weights, *rows in layers(rng, is_target, left, right, num_speakers, replicates):
-        first = replicates_of(systems[0], is_target, *rows, weights)
+        first = resampled_eers(systems[0], is_target, *rows, weights)
         for kind, (low, high) in figure_intervals(
             values[0], first, num_speakers, 0.5 / is_target.sum()
         ).items():
-            found[layer, kind] = (low <= eer <= high, high - low)
+            results[layer, kind] = (low <= eer <= high, high - low)
         if layer == "speakers":
-            second = replicates_of(systems[1], is_target, *rows, weights)
+            second = resampled_eers(systems[1], is_target, *rows, weights)
             compared = paired_difference(values[0] - values[1], first - second, num_speakers)
-            found["paired", "t"] = (
+            results["paired", "t"] = (
                 compared.low <= 0 <= compared.high,
                 compared.high - compared.low,
             )
         if not all_layers:
             break
-    return found
+    return results
 
 
 def coverage(num_speakers, eer, lists, replicates, compared, jobs=1):
@@ -190,10 +189,10 @@ def main():
     )
     for num_speakers in SPEAKERS:
         for eer in LEVELS:
-            found = coverage(
+            results = coverage(
                 num_speakers, eer, options.lists, options.replicates, options.compared, options.jobs
             )
-            cells = [f"{found[name][1]:.1f} ({found[name][2]:.2f})" for name in columns]
+            cells = [f"{results[name][1]:.1f} ({results[name][2]:.2f})" for name in columns]
             print(f"| {num_speakers} | {100 * eer:g} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -37,8 +37,8 @@ def timed(name, work, times=3):
     print(f"{name}: {least:.3f} s, at most {peak:.2f} GiB so far", flush=True)
 
 
-def scores_of(trials, kind):
-    """Half targets, half non-targets, normal."""
+def draw_scores(trials, kind):
+    """Normal scores, half of targets and half of nontargets."""
     rng = np.random.default_rng(0)
     halves = (rng.standard_normal(trials // 2, dtype=np.float32) for _ in range(2))
     return [
@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--large", action="store_true", help="60 million float32 scores too")
     parser.add_argument("--replicates", type=int, default=1000)
     options = parser.parse_args()
-    target, nontarget = scores_of(TRIALS, np.float64)
+    target, nontarget = draw_scores(TRIALS, np.float64)
     min_cllr(target[:10], nontarget[:10])  # scipy is loaded once
     timed(
         f"EER, minDCF, Cllr, minCllr of {TRIALS:,} scores", lambda: four_figures(target, nontarget)
@@ -95,7 +95,7 @@ def main():
         times=1,
     )
     if options.large:
-        target, nontarget = scores_of(LARGE, np.float32)
+        target, nontarget = draw_scores(LARGE, np.float32)
         timed(
             f"EER, minDCF, Cllr, minCllr of {LARGE:,} float32 scores",
             lambda: four_figures(target, nontarget),

@@ -1,7 +1,9 @@
-"""Packing of hours of flac by several jobs: its rate beside that of the naive way, and that a killed job is made up for with the same bytes.
+"""Speed of packing hours of flac in several jobs, next to a naive script.
 
-python -m tests.bench.bench_packing --hours 1
-python -m tests.bench.bench_packing --hours 100 --folder /scratch
+One job is killed and started again: the bytes must be those of an undisturbed run.
+
+    python -m tests.bench.bench_packing --hours 1
+    python -m tests.bench.bench_packing --hours 100 --folder /scratch
 
 Needs 115 MB an hour (100 hours: 11.5 GB) in a temporary folder, which is removed.
 """
@@ -45,9 +47,9 @@ def bench_packing(
     jobs : int
         Processes at the same time.
     source_rate_hz : int
-        Rate of the flac; another than 16000 is resampled.
+        Sample rate of the flac; other rates than 16000 are resampled.
     folder : path or None
-        Where the temporary folder is made; None: the system's place for them.
+        Where the temporary folder is made; None: in the system's folder for them.
 
     Returns
     -------
@@ -59,7 +61,8 @@ def bench_packing(
         data, packed = Path(name) / "data", Path(name) / "packed"
         read_bytes = make_data(Path(name) / "flac", data, num_utterances, source_rate_hz)
         print(
-            f"{num_utterances:,} utterances of {SECONDS:.0f} s, {NUM_FILES} different ones: {hours:.1f} hours at {source_rate_hz} Hz"
+            f"{num_utterances:,} utterances of {SECONDS:.0f} s, {NUM_FILES} different ones: "
+            f"{hours:.1f} hours at {source_rate_hz} Hz"
         )
         start = time.perf_counter()
         for process in start_jobs(data, packed, jobs):
@@ -91,28 +94,14 @@ def bench_packing(
                 "after a kill and a second run the bytes differ from those of an undisturbed run"
             )
         print(
-            f"one job killed half-way, then all started again: done after another {seconds:.1f} s, {len(undisturbed)} files, the same bytes"
+            f"one job killed half-way, then all started again: done after another {seconds:.1f} s, "
+            f"{len(undisturbed)} files, the same bytes"
         )
     return rows
 
 
 def make_data(sounds: Path, data: Path, num_utterances: int, rate: int) -> float:
-    """Write flac files of voice-like sound and a data directory that names them over and over.
-
-    Parameters
-    ----------
-    sounds, data : path
-        New folders.
-    num_utterances : int
-        Size of the data directory.
-    rate : int
-        Rate of the files in Hz.
-
-    Returns
-    -------
-    float
-        Bytes of flac that are read in all.
-    """
+    """Write flac files and a data directory that repeats them; returns the bytes to read."""
     rng, paths = np.random.default_rng(0), []
     sounds.mkdir()
     times = np.arange(round(SECONDS * rate)) / rate
@@ -147,15 +136,7 @@ def make_data(sounds: Path, data: Path, num_utterances: int, rate: int) -> float
 
 
 def start_jobs(data: Path, packed: Path, jobs: int) -> list[subprocess.Popen]:
-    """Start an array of packing jobs.
-
-    Parameters
-    ----------
-    data, packed : path
-        As `steps.pack_audio` takes them.
-    jobs : int
-        How many.
-    """
+    """Start an array of packing jobs."""
     command = [
         sys.executable,
         "-m",
@@ -170,25 +151,13 @@ def start_jobs(data: Path, packed: Path, jobs: int) -> list[subprocess.Popen]:
 
 
 def expect_success(process: subprocess.Popen) -> None:
-    """Wait for a process.
-
-    Parameters
-    ----------
-    process : Popen
-        Its exit code must be 0.
-    """
+    """Wait for a process; its exit code must be 0."""
     if process.wait():
         raise UserError(f"{' '.join(process.args)}: ended with exit code {process.returncode}")
 
 
 def collect(data: Path, packed: Path, jobs: int) -> None:
-    """Merge the jobs' parts.
-
-    Parameters
-    ----------
-    data, packed, jobs
-        As `start_jobs` takes them.
-    """
+    """Merge the parts of the jobs."""
     expect_success(
         subprocess.Popen(
             [
@@ -205,18 +174,7 @@ def collect(data: Path, packed: Path, jobs: int) -> None:
 
 
 def pack_with_a_kill(data: Path, packed: Path, jobs: int) -> float:
-    """Pack, kill the first job when it has written half, and start all jobs again.
-
-    Parameters
-    ----------
-    data, packed, jobs
-        As `start_jobs` takes them.
-
-    Returns
-    -------
-    float
-        Seconds that the second start took.
-    """
+    """Kill the first job half-way and start all again; returns the seconds of the second start."""
     half = (
         sum(float(seconds) for seconds in read_map(data / "utt2dur").values()) * 2 * RATE / jobs / 2
     )
@@ -237,17 +195,7 @@ def pack_with_a_kill(data: Path, packed: Path, jobs: int) -> float:
 
 
 def pack_naively(data: Path, stem: Path, num_utterances: int) -> None:
-    """What one writes in five minutes: soundfile, soxr, kaldiio.
-
-    Parameters
-    ----------
-    data : path
-        Data directory.
-    stem : path
-        Beginning of the names of the ark and scp.
-    num_utterances : int
-        The first of them.
-    """
+    """Pack the first utterances with a plain script of soundfile, soxr and kaldiio."""
     entries = list(read_map(data / "wav.scp").items())[:num_utterances]
     with kaldiio.WriteHelper(f"ark,scp:{stem}.ark,{stem}.scp") as writer:
         for key, path in entries:
@@ -258,49 +206,27 @@ def pack_naively(data: Path, stem: Path, num_utterances: int) -> None:
 
 
 def report(name: str, hours: float, seconds: float, read_bytes: float) -> float:
-    """Print a row.
-
-    Parameters
-    ----------
-    name : str
-        Its first column.
-    hours : float
-        Sound packed.
-    seconds : float
-        That it took.
-    read_bytes : float
-        Of flac.
-
-    Returns
-    -------
-    float
-        Times real time.
-    """
+    """Print a row; returns the speed in times real time."""
     speed = hours * 3600 / seconds
+    written_bytes = hours * 3600 * 2 * RATE
     print(
-        f"{name:24}{hours:8.2f} hours in {seconds:8.1f} s: {speed:8,.0f} x real time, {read_bytes / seconds / 1e6:7.1f} MB/s of flac in, "
-        f"{hours * 3600 * 2 * RATE / seconds / 1e6:7.1f} MB/s of samples out",
+        f"{name:24}{hours:8.2f} hours in {seconds:8.1f} s: {speed:8,.0f} x real time, "
+        f"{read_bytes / seconds / 1e6:7.1f} MB/s of flac in, "
+        f"{written_bytes / seconds / 1e6:7.1f} MB/s of samples out",
         flush=True,
     )
     return speed
 
 
 def digests(packed: Path) -> dict[str, str]:
-    """SHA-256 of every file but the receipts, which hold times.
-
-    Parameters
-    ----------
-    packed : path
-        Folder.
-    """
-    found = {}
+    """SHA-256 of every file except the receipts, which hold times."""
+    result = {}
     for path in sorted(packed.rglob("*")):
         if path.is_file() and "receipts" not in path.parts:
             with open(path, "rb") as file:
-                found[str(path.relative_to(packed))] = hashlib.file_digest(
-                    file, "sha256"
-                ).hexdigest()
-    return found
+                digest = hashlib.file_digest(file, "sha256")
+            result[str(path.relative_to(packed))] = digest.hexdigest()
+    return result
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@
 
 The tree is in memory (/dev/shm) where that exists, so that the disk's time is left out. Each row is
 one process, with its wall-clock seconds, start included, and its peak memory. The first run lists,
-reads every header and writes all lists; in the second everything is measured; in the third nothing
-is to do.
+reads every header and writes all lists; the second reads no headers; the third does nothing.
 """
 
 import os
@@ -26,15 +25,7 @@ LINKS = 30_000  # to one file; file systems have their limits
 
 
 def make_tree(root: Path, utterances: int) -> None:
-    """Folders dev/aac/<speaker>/<video>/ full of links.
-
-    Parameters
-    ----------
-    root : path
-        New folder.
-    utterances : int
-        How many.
-    """
+    """Make folders dev/wav/<speaker>/<video>/ of hard links."""
     source, made = None, 0
     for speaker in range(12, 10_000):
         for video in range(VIDEOS):
@@ -51,23 +42,15 @@ def make_tree(root: Path, utterances: int) -> None:
 
 
 def measure(name: str, words: list[str]) -> None:
-    """Run a command and print a row.
-
-    Parameters
-    ----------
-    name : str
-        Of the row.
-    words : list of str
-        Arguments of ``python``.
-    """
-    started = time.perf_counter()
+    """Run a command of Python and print its row."""
+    start = time.perf_counter()
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{name}: exit code {process.returncode}"
     core = usage.ru_utime + usage.ru_stime
     print(
-        f"{name:34} {time.perf_counter() - started:8.1f} s {core:8.1f} s of core time "
+        f"{name:34} {time.perf_counter() - start:8.1f} s {core:8.1f} s of core time "
         f"{usage.ru_maxrss / 1024:8.0f} MiB"
     )
 
@@ -79,9 +62,9 @@ def main() -> None:
     base = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
     try:
         one = make_voxceleb1(base / "one", seconds=0.1)
-        started = time.perf_counter()
+        start = time.perf_counter()
         make_tree(base / "two", utterances)
-        print(f"{utterances:,} links made in {time.perf_counter() - started:.0f} s; {jobs} jobs")
+        print(f"{utterances:,} links made in {time.perf_counter() - start:.0f} s; {jobs} jobs")
         words = [
             "-m",
             "local.prepare_voxceleb",

@@ -45,7 +45,7 @@ def bench_score_norm(
     cohort : int
         Members of the cohort.
     top_k : int
-        Of the adaptive norms.
+        Cohort scores that the adaptive norms use.
     naive_trials : int
         So many are also normalised one by one, and the time is scaled up.
     methods : list of str or None
@@ -110,9 +110,7 @@ def bench_score_norm(
             print(f"{step:60}{wall:10.2f}{core:10.2f}{memory:10.2f}", flush=True)
         naive = normalise_naively(folder, naive_trials, top_k) * num_trials / naive_trials
     print(f"{'as_norm1, one trial after the other (scaled up)':60}{naive:10.0f}")
-    print(
-        f"wanted: normalise_scores as_norm1 in {TARGET_SECONDS} s, any cohort in {TARGET_GIB} GiB"
-    )
+    print(f"goals: normalise_scores as_norm1 in {TARGET_SECONDS} s, any cohort in {TARGET_GIB} GiB")
     return seconds | {"naive": naive}
 
 
@@ -133,13 +131,13 @@ def make_scores(trials: Path, path: Path) -> None:
 
 def normalise_naively(folder: Path, num_trials: int, top_k: int) -> float:
     """Seconds of normalising trials one by one, each time against the whole cohort, sorted."""
-    vector_of = dict(zip(*read_vectors(folder / "test" / "xvector.scp"), strict=True))
+    vectors = dict(zip(*read_vectors(folder / "test" / "xvector.scp"), strict=True))
     cohort = read_vectors(folder / "train" / "spk_xvector.scp")[1]
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
     start = time.perf_counter()
     with open(folder / "test" / "trials") as trials:
         for line, _ in zip(trials, range(num_trials), strict=False):
-            sides = [vector_of[name] / np.linalg.norm(vector_of[name]) for name in line.split()[:2]]
+            sides = [vectors[name] / np.linalg.norm(vectors[name]) for name in line.split()[:2]]
             best = [np.sort(cohort @ side)[-top_k:] for side in sides]
             sum((sides[0] @ sides[1] - scores.mean()) / scores.std() for scores in best)
     return time.perf_counter() - start

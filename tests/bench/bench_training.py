@@ -1,7 +1,9 @@
-"""Utterances per second that training takes, crops ready in memory: the full-size network and its _cpu form, in float32 and bfloat16.
+"""Training speed in utterances per second, with crops in memory, in float32 and bfloat16.
 
-python -m tests.bench.bench_training --device cuda
-python -m tests.bench.bench_training --batch-size 16 --steps 3
+    python -m tests.bench.bench_training --device cuda
+    python -m tests.bench.bench_training --batch-size 16 --steps 3
+
+The default networks are ghostvlad in full size and its _cpu form.
 """
 
 import time
@@ -33,7 +35,7 @@ def bench_training(
     num_speakers: int = 5994,
     return_memory: bool = False,
 ) -> dict:
-    """Print utterances per second, the mean over the steps behind the first two.
+    """Print utterances per second, the mean over the steps after the first two.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ def bench_training(
     num_speakers : int
         Classes of the loss.
     return_memory : bool
-        Leave glibc at its default, freed blocks back to the kernel, to see what utils.torch_device.keep_freed_memory is for.
+        Give freed memory back to the kernel, as glibc does by default, to see the gain of
+        utils.torch_device.keep_freed_memory.
 
     Returns
     -------
@@ -73,9 +76,11 @@ def bench_training(
             memory = (
                 f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device == "cuda" else ""
             )
+            label = f"{config.stem} {precision}"
+            crops, samples = batch[0].shape
             print(
-                f"{config.stem + ' ' + precision:28}{len(batch[0]):8}{batch[0].shape[1] / 16000:8.2f} s{1000 * seconds:12.1f}"
-                f"{rates[config.stem, precision]:15.1f}{memory:>13}"
+                f"{label:28}{crops:8}{samples / 16000:8.2f} s{1000 * seconds:12.1f}"
+                f"{crops / seconds:15.1f}{memory:>13}"
             )
     return rates
 
@@ -83,21 +88,7 @@ def bench_training(
 def assembled(
     config: Path, precision: str, device: str, batch_size: int | None, num_speakers: int
 ) -> tuple[Trainer, tuple]:
-    """A trainer and one batch of noise for it.
-
-    Parameters
-    ----------
-    config : path
-        YAML.
-    precision : str
-        ``fp32`` or ``bf16``.
-    device : str
-        ``cpu`` or ``cuda``.
-    batch_size : int or None
-        Crops in a step; None: the YAML's.
-    num_speakers : int
-        Classes of the loss.
-    """
+    """A trainer and one batch of noise for it."""
     settings = read_settings(config, steps=10**6)
     settings.training.precision = precision
     torch.manual_seed(1)
@@ -133,17 +124,7 @@ def assembled(
 
 
 def timed(trainer: Trainer, batch: tuple[torch.Tensor, ...], steps: int) -> float:
-    """Seconds of a step, all that the device does for it.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Whose steps.
-    batch : tensors
-        Waveforms, labels and seeds, the same in each step.
-    steps : int
-        How many are timed, after two to warm up.
-    """
+    """Seconds of one step, device work included, after two steps to warm up."""
 
     def wait():
         if trainer.device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How fast voice activity is decided: WebRTC's detector by one and by two processes, and every detector on one core.
+"""Speed of VAD: WebRTC in one and in two processes, and every detector on one core.
 
 python -m tests.bench.bench_vad
 """
@@ -25,16 +25,16 @@ GOAL = 1.8
 
 
 def bench_vad(*, hours: float = 30.0, rounds: int = 3, detector_minutes: float = 5.0) -> dict:
-    """Print the gain of a second process for stage 1, command and start included, and times real time of each detector.
+    """Print the gain of a second process in stage 1, start included, and each detector's speed.
 
     Parameters
     ----------
     hours : float
-        Of sound, for the processes: the same few files again and again, so that the disk is not measured.
+        Sound for the processes: a few files repeated, so that the disk is not measured.
     rounds : int
-        One process and two take turns so often.
+        Number of runs with one process and with two, in turn.
     detector_minutes : float
-        Of sound, for each detector.
+        Sound for each detector.
 
     Returns
     -------
@@ -46,32 +46,28 @@ def bench_vad(*, hours: float = 30.0, rounds: int = 3, detector_minutes: float =
         data = make_data_dir(Path(name) / "data", sounds, round(hours * 3600 / SECONDS))
         ratios = []
         for number in range(1, rounds + 1):
-            one, two = seconds_of(data, 1), seconds_of(data, 2)
+            one, two = time_stage_1(data, 1), time_stage_1(data, 2)
             ratios.append(one / two)
             print(
-                f"round {number}: {hours:g} hours by 1 process {one:.2f} s ({hours * 3600 / one:,.0f} x real time), by 2 {two:.2f} s: "
-                f"{one / two:.2f} x",
+                f"round {number}: {hours:g} hours by 1 process {one:.2f} s "
+                f"({hours * 3600 / one:,.0f} x real time), by 2 {two:.2f} s: {one / two:.2f} x",
                 flush=True,
             )
         print(
-            f"two processes: {np.median(ratios):.2f} x one (median of {rounds}; goal {GOAL} on two idle cores)"
+            f"two processes: {np.median(ratios):.2f} x one "
+            f"(median of {rounds}; goal {GOAL} on two idle cores)"
         )
         speeds = {kind: detector_speed(kind, sounds, detector_minutes) for kind in VADS}
     for kind, speed in speeds.items():
-        print(
-            f"{kind:15}{f'{speed:10,.0f} x real time, one core' if speed else '   its package is not installed'}"
-        )
+        text = "   its package is not installed"
+        if speed:
+            text = f"{speed:10,.0f} x real time, one core"
+        print(f"{kind:15}{text}")
     return {"ratio": float(np.median(ratios)), **speeds}
 
 
 def make_sounds(folder: Path) -> list[Path]:
-    """Write syllables between pauses, in faint noise.
-
-    Parameters
-    ----------
-    folder : path
-        For the files.
-    """
+    """Write vowels between pauses, in faint noise."""
     paths = []
     for number in range(FILES):
         pause = 0.5 + number / FILES
@@ -84,32 +80,14 @@ def make_sounds(folder: Path) -> list[Path]:
 
 
 def make_data_dir(folder: Path, sounds: list[Path], utterances: int) -> Path:
-    """Write a data directory of many utterances in few files.
-
-    Parameters
-    ----------
-    folder : path
-        To make.
-    sounds : list of paths
-        The files, in turn.
-    utterances : int
-        How many.
-    """
+    """Write a data directory of many utterances in few files."""
     wav_scp = {f"s{number:06}": str(sounds[number % len(sounds)]) for number in range(utterances)}
     write_data_dir(DataDir(folder, wav_scp, dict.fromkeys(wav_scp, "s")), folder)
     return folder
 
 
-def seconds_of(data: Path, processes: int) -> float:
-    """Wall-clock seconds of stage 1's array, through the local launcher as a recipe runs it.
-
-    Parameters
-    ----------
-    data : path
-        Data directory; decisions from before are removed.
-    processes : int
-        Jobs, all at once.
-    """
+def time_stage_1(data: Path, processes: int) -> float:
+    """Wall-clock seconds of stage 1's array, as a recipe runs it; removes earlier decisions."""
     shutil.rmtree(data / "vad", ignore_errors=True)
     words = [
         "--max",
@@ -134,17 +112,7 @@ def seconds_of(data: Path, processes: int) -> float:
 
 
 def detector_speed(kind: str, sounds: list[Path], minutes: float) -> float | None:
-    """How many times faster than real time a detector with its defaults is; None without its package.
-
-    Parameters
-    ----------
-    kind : str
-        Its name.
-    sounds : list of paths
-        Files to judge, read beforehand.
-    minutes : float
-        Of sound.
-    """
+    """Times real time of a detector with its defaults; None if its package is missing."""
     samples = [soundfile.read(path, dtype="float32")[0] for path in sounds]
     detector = VADS[kind]()
     try:

@@ -27,7 +27,7 @@ from utils.archive import ArchiveWriter
 from utils.cli import run
 from utils.data_dir import read_map
 
-MEMORY_GIB = 2.0  # what the issue allows
+MEMORY_GIB = 2.0  # the goal
 
 
 def bench_voices(
@@ -38,14 +38,14 @@ def bench_voices(
     dimensions: int = 256,
     replicates: int = 1000,
 ) -> dict:
-    """Make a tree of that size with files of 10 ms and random embeddings, run and time the steps.
+    """Make a corpus of files of 10 ms and random embeddings, and time the steps.
 
     Parameters
     ----------
     enrolments, tests, speakers, dimensions : int
         Size of the work.
     replicates : int
-        Of the evaluation.
+        Resamples of the evaluation.
 
     Returns
     -------
@@ -58,8 +58,8 @@ def bench_voices(
         data, exp = folder / "data" / "voices_dev", folder / "exp"
         prepare = ["local.prepare_voices", folder / "corpus", folder / "data"]
         print(f"{enrolments * tests:,} trials{'wall s':>40}{'core s':>10}{'peak GiB':>10}")
-        found = {"prepare": measure("prepare", prepare)}
-        found["validate"] = measure("validate", ["utils.data_dir", "validate", data])
+        results = {"prepare": measure("prepare", prepare)}
+        results["validate"] = measure("validate", ["utils.data_dir", "validate", data])
         make_embeddings(exp / "embeddings", read_map(data / "utt2spk"), dimensions)
         for backend in ("cosine", "plda"):
             train = [
@@ -77,47 +77,31 @@ def bench_voices(
                 data / "trials",
                 exp / "scores" / data.name / f"{backend}.scores",
             ]
-            found[f"score {backend}"] = measure(
+            results[f"score {backend}"] = measure(
                 f"score {backend}", [*score, "--enroll-spk2utt", data / "enroll.spk2utt"]
             )
         (exp / "scores" / data.name / "plda.scores").unlink()
-        found["evaluate"] = measure(
+        results["evaluate"] = measure(
             "evaluate one back end",
             ["steps.evaluate", exp, folder / "data", "--replicates", replicates],
         )
-    highest = max(memory for _, memory in found.values())
+    highest = max(memory for _, memory in results.values())
     verdict = "above"
     if highest <= MEMORY_GIB:
         verdict = "within"
     print(f"highest peak {highest:.2f} GiB, {verdict} {MEMORY_GIB:g}")
-    return found
+    return results
 
 
 def measure(title: str, command: Sequence) -> tuple[float, float]:
-    """Wall seconds and peak GiB of one step.
-
-    Parameters
-    ----------
-    title : str
-        Of its row.
-    command : sequence
-        Module and arguments.
-    """
+    """Run a step and print its row; returns wall seconds and peak GiB."""
     wall, core, memory = timed([sys.executable, "-m", *map(str, command)])
     print(f"{title:45}{wall:10.2f}{core:10.2f}{memory:10.2f}")
     return wall, memory
 
 
 def make_tree(folder: Path, enrolments: int, tests: int, speakers: int) -> None:
-    """Files and lists of the development set.
-
-    Parameters
-    ----------
-    folder : path
-        Gets them.
-    enrolments, tests, speakers : int
-        How many.
-    """
+    """Write files and lists of the development set."""
     rng = np.random.default_rng(0)
     paths = []
     for number in range(enrolments + tests):
@@ -152,17 +136,7 @@ def make_tree(folder: Path, enrolments: int, tests: int, speakers: int) -> None:
 
 
 def make_embeddings(folder: Path, utt2spk: dict[str, str], dimensions: int) -> None:
-    """Random embeddings around random speakers.
-
-    Parameters
-    ----------
-    folder : path
-        For xvector.ark and xvector.scp.
-    utt2spk : dict of str to str
-        Utterance -> speaker.
-    dimensions : int
-        Of each.
-    """
+    """Write random embeddings around random speaker means."""
     rng = np.random.default_rng(0)
     means = {speaker: rng.standard_normal(dimensions) for speaker in sorted(set(utt2spk.values()))}
     with ArchiveWriter(folder / "xvector.ark", folder / "xvector.scp") as writer:
