@@ -1,4 +1,4 @@
-"""What tests share: the checkout's root as working directory, and the shared real data where they exist."""
+"""Fixtures of all tests: the checkout's root as working directory, commands, shared real data."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# A busy machine is no failure; a failing draw can be replayed.  Continuous integration draws the same every time: what fails, the change broke.
+# No deadline on busy machines; a failing example can be replayed; CI draws the same every time.
 hypothesis.settings.register_profile(
     "project",
     deadline=None,
@@ -29,7 +29,7 @@ def at_root(monkeypatch):
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Folder of real speech, noise, rooms and official lists; the test is skipped where it is missing."""
+    """Folder of real speech, noise, rooms and official lists; skips the test if it is missing."""
     path = Path(os.environ.get("SV_SHARED", ROOT.parent / "shared")) / "data"
     if not path.is_dir():
         pytest.skip(f"no shared data at {path}; SV_SHARED names their folder")

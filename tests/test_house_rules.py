@@ -1,4 +1,4 @@
-"""Rules a reviewer would otherwise check by eye, each against a fault seen in other projects; those of scripts and YAML: test_recipe_rules.py."""
+"""Rules that a reviewer would otherwise check by hand; scripts and YAML: test_recipe_rules.py."""
 
 import ast
 import hashlib
@@ -23,8 +23,8 @@ COMMANDS = [
     for path in LIBRARY
     if path.parent.name in ("steps", "local") and "\n    run(" in path.read_text()
 ]
-# What is not ours that they may import; our own packages: the contracts of import-linter in pyproject.toml.
-FOREIGN = {
+# Foreign packages that these may import; import-linter checks our own (pyproject.toml).
+ALLOWED_PACKAGES = {
     "steps/models": {"torch"},
     "steps/losses": {"torch"},
     "steps/backends": {"numpy", "scipy", "sklearn", "torch"},
@@ -35,23 +35,23 @@ SECTIONS = re.compile(r"^(Parameters|Returns|Raises|Yields|Attributes)\n-+", re.
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 NO_CODE |= {tokenize.ENDMARKER, tokenize.ENCODING}
 PICKLES = {
-    "utils/foreign/pickles.py": "of others, in the sandbox: an allow-list of names, none of which is run",
-    "tests/utils/audio/test_read.py": "a reader goes to the workers of a DataLoader that way",
-    "tests/utils/training/test_checkpoints.py": "hostile ones",
-    "tests/pickles.py": "what the restricted unpickler must read, and hostile ones that it must refuse",
+    "utils/foreign/pickles.py": "foreign pickles in the sandbox, by an allow-list of names",
+    "tests/utils/audio/test_read.py": "a DataLoader pickles a reader for its workers",
+    "tests/utils/training/test_checkpoints.py": "hostile pickles",
+    "tests/pickles.py": "pickles that the restricted unpickler must read or refuse",
 }
 
 library = pytest.mark.parametrize("path", LIBRARY, ids=label)
 
 
-def functions_of(path):
-    """Functions and methods of a file as (name, node, is public); a method's name is Class.method; functions inside functions are left out."""
-    found = []
+def list_functions(path):
+    """Functions and methods of a file, without inner ones: (name, node, is public)."""
+    results = []
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef):
-            found.append((node.name, node, not node.name.startswith("_")))
+            results.append((node.name, node, not node.name.startswith("_")))
         if isinstance(node, ast.ClassDef):
-            found += [
+            results += [
                 (
                     f"{node.name}.{inner.name}",
                     inner,
@@ -60,11 +60,11 @@ def functions_of(path):
                 for inner in node.body
                 if isinstance(inner, ast.FunctionDef)
             ]
-    return found
+    return results
 
 
-def imported(path):
-    """Full names of the modules that a file imports, wherever the import stands."""
+def imported_modules(path):
+    """Full names of the modules that a file imports, at any level of nesting."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -73,7 +73,7 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def parameters_of(node):
+def list_parameters(node):
     every = [
         *node.args.posonlyargs,
         *node.args.args,
@@ -84,7 +84,7 @@ def parameters_of(node):
     return [argument for argument in every if argument.arg not in ("self", "cls")]
 
 
-def documented(docstring):
+def documented_parameters(docstring):
     """Names in the Parameters section; `first, last : int` names two."""
     described = parse(docstring or "", DocstringStyle.NUMPYDOC).params
     return [
@@ -96,11 +96,13 @@ def documented(docstring):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in LIBRARY if label(path).startswith(tuple(FOREIGN))], ids=label
+    "path", [path for path in LIBRARY if label(path).startswith(tuple(ALLOWED_PACKAGES))], ids=label
 )
 def test_networks_losses_and_back_ends_import_little(path):
-    allowed = next(names for folder, names in FOREIGN.items() if label(path).startswith(folder))
-    for name in imported(path):
+    allowed = next(
+        names for folder, names in ALLOWED_PACKAGES.items() if label(path).startswith(folder)
+    )
+    for name in imported_modules(path):
         top = name.partition(".")[0]
         if top not in sys.stdlib_module_names and top not in ("steps", "utils"):
             assert top in allowed, f"{label(path)} must not import {name}"
@@ -109,11 +111,11 @@ def test_networks_losses_and_back_ends_import_little(path):
 @library
 def test_public_functions_have_hints_and_docstrings_that_name_no_other_parameters(path):
     faults = []
-    for name, node, is_public in functions_of(path):
-        parameters = parameters_of(node)
+    for name, node, is_public in list_functions(path):
+        parameters = list_parameters(node)
         names, written = (
             [argument.arg for argument in parameters],
-            documented(ast.get_docstring(node)),
+            documented_parameters(ast.get_docstring(node)),
         )
         if is_public and not ast.get_docstring(node):
             faults.append(f"{name}: no docstring")
@@ -129,7 +131,7 @@ def test_public_functions_have_hints_and_docstrings_that_name_no_other_parameter
 def offered_names(path):
     """Public names that other packages may use: of a module directly in utils, or in `__init__`."""
     if path.parent == ROOT / "utils":
-        return {name for name, _, is_public in functions_of(path) if is_public}
+        return {name for name, _, is_public in list_functions(path) if is_public}
     init = path.parent / "__init__.py"
     return set(re.findall(r"\w+", init.read_text()))
 
@@ -139,7 +141,7 @@ def test_only_commands_and_offered_functions_have_sections(path):
     """Elsewhere a docstring is one line, with up to three for shapes, units, errors and sources."""
     offered = offered_names(path)
     faults = []
-    for name, node, is_public in functions_of(path):
+    for name, node, is_public in list_functions(path):
         if "." in name or not is_public or name in offered or is_command(path, name):
             continue
         if SECTIONS.search(ast.get_docstring(node) or ""):
@@ -152,7 +154,7 @@ def test_a_step_is_module_function_and_command_of_one_name(step):
     module = import_module(f"steps.{step}")
     function = getattr(module, step)
     parameters = inspect.signature(function).parameters
-    assert documented(function.__doc__) == list(parameters)
+    assert documented_parameters(function.__doc__) == list(parameters)
     assert f"python -m steps.{step} " in module.__doc__, (
         "the module's head shows a real command line"
     )
@@ -166,7 +168,7 @@ def test_a_step_is_module_function_and_command_of_one_name(step):
 
 @pytest.mark.parametrize("path", COMMANDS, ids=label)
 @pytest.mark.slow
-def test_commands_answer_help_with_0_and_an_unknown_option_with_one_line_and_2(path):
+def test_help_exits_with_0_and_an_unknown_option_with_one_line_and_2(path):
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     calls = [
         subprocess.Popen(
@@ -228,14 +230,14 @@ def test_modules_bodies_and_parameter_lists_are_short(path):
         body = [number for number in lines if node.body[0].lineno <= number <= node.end_lineno]
         if len(body) > MAX_BODY_LINES:
             faults.append(f"{node.name}: a body of {len(body)} lines, at most {MAX_BODY_LINES}")
-        number = len(parameters_of(node))
+        number = len(list_parameters(node))
         if number > MAX_PARAMETERS and node.name != "__init__" and not is_command(path, node.name):
             faults.append(f"{node.name}: {number} parameters, at most {MAX_PARAMETERS}")
     assert not faults, f"{label(path)}: " + "; ".join(faults)
 
 
-def test_no_command_loads_torch_before_it_has_work():
-    """Help, plans and questions of a recipe import commands; torch alone takes a second and a half."""
+def test_commands_do_not_import_torch_at_import_time():
+    """A recipe's help and plan import commands; torch alone takes a second and a half."""
     commands = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in COMMANDS]
     packages = [path for path in LIBRARY if path.name == "__main__.py"]
     commands += [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in packages]
@@ -251,16 +253,16 @@ PACKAGES = [path for path in LIBRARY if path.name == "__init__.py"]
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=label)
-def test_a_package_says_what_it_holds(path):
+def test_packages_have_docstrings(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
-def test_utils_is_a_list_that_one_can_read():
+def test_utils_has_few_entries():
     entries = [path for path in (ROOT / "utils").iterdir() if path.name != "__pycache__"]
     assert len(entries) <= 32
 
 
-def test_no_module_is_called_by_what_it_is_not():
+def test_no_module_has_a_vague_name():
     vague = [
         label(path)
         for path in LIBRARY
@@ -287,35 +289,35 @@ def test_no_file_is_a_copy_or_a_link():
 @pytest.mark.parametrize("path", LIBRARY + TESTS, ids=label)
 def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        place = f"{label(path)}:{getattr(node, 'lineno', 0)}"
+        where = f"{label(path)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"
             raises_again = any(
                 isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node)
             )
             assert caught not in ("everything", "Exception", "BaseException") or raises_again, (
-                f"{place}: catches {caught}"
+                f"{where}: catches {caught}"
             )
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func) if isinstance(node.func, CALLABLES) else ""
             keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
-            assert keywords.get("shell", "False") == "False", f"{place}: no shell"
+            assert keywords.get("shell", "False") == "False", f"{where}: no shell"
             safe = (
                 called != "torch.load"
                 or keywords.get("weights_only") == "True"
                 or label(path) in PICKLES
             )
-            assert safe, f"{place}: torch.load needs weights_only=True"
+            assert safe, f"{where}: torch.load needs weights_only=True"
             assert not called.endswith(".xfail") or "raises" in keywords, (
-                f"{place}: xfail needs raises="
+                f"{where}: xfail needs raises="
             )
-            assert called not in ("os.system", "os.popen", "exec", "eval"), f"{place}: {called}"
+            assert called not in ("os.system", "os.popen", "exec", "eval"), f"{where}: {called}"
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pickle":
-            assert node.attr == "UnpicklingError" or label(path) in PICKLES, f"{place}: no pickle"
+            assert node.attr == "UnpicklingError" or label(path) in PICKLES, f"{where}: no pickle"
     assert not re.search(r"mark\.xfail(?!\()", path.read_text()), (
         f"{label(path)}: xfail needs raises="
     )
-    assert not {name.split(".")[0] for name in imported(path)} & {
+    assert not {name.split(".")[0] for name in imported_modules(path)} & {
         "dill",
         "cloudpickle",
         "joblib",
@@ -323,19 +325,19 @@ def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
     }, label(path)
 
 
-def test_nothing_names_the_machine_it_was_written_on():
+def test_no_file_holds_a_path_of_one_machine():
     lab = re.compile(r"(?<![\w.\-/*$}])/(root|work|opt|mnt|srv|scratch|Users|home)/\w")
-    found = []
+    faults = []
     for path in (
         path for path in TREE if "golden" not in path.parts and path.name != Path(__file__).name
     ):
         lines = path.read_text(errors="replace").splitlines()
-        found += [
+        faults += [
             f"{label(path)}:{number}: {line.strip()}"
             for number, line in enumerate(lines, 1)
             if lab.search(line)
         ]
-    assert not found, "\n".join(found)
+    assert not faults, "\n".join(faults)
 
 
 MARKDOWN = [path for path in TREE if path.suffix == ".md"]
@@ -348,8 +350,8 @@ def test_links_in_markdown_exist(path):
     assert not missing, f"{label(path)}: {missing}"
 
 
-def test_what_is_said_to_run_exists():
-    """Commands and files that the READMEs name: a renamed step must not live on there."""
+def test_commands_named_in_pages_and_scripts_exist():
+    """In READMEs and scripts: no command of a step that was renamed."""
     known = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in LIBRARY
@@ -361,8 +363,8 @@ def test_what_is_said_to_run_exists():
             assert module in known, f"{label(path)}: no module {module}"
 
 
-def test_files_of_ours_that_are_named_exist():
-    """In docstrings, comments, shell and pages: a module that moves must not leave its old path there."""
+def test_modules_named_in_text_exist():
+    """In docstrings, comments, scripts and pages: no old path of a module that moved."""
     named = re.compile(r"(?<![\w/.{*-])((?:utils|steps|local|tests)/[\w/.-]*\.py)\b")
     pages = [
         path
@@ -378,15 +380,15 @@ def test_files_of_ours_that_are_named_exist():
     assert not missing, "\n".join(missing)
 
 
-def test_only_what_programs_say_is_split_at_all_that_may_end_a_line():
-    """`splitlines` ends a line at VT, FF, NEL and U+2028 too, which are letters in a list: utils.files has readers of lists."""
-    said = {
+def test_splitlines_is_for_output_of_programs_only():
+    """`splitlines` also splits at U+2028 and others, letters in a list: utils.files reads lists."""
+    allowed = {
         *("steps/extract.py", "utils/training/objective.py", "utils/audio/ffmpeg.py"),
         *("utils/audio/read.py", "utils/doctor/findings.py", "utils/machine.py"),
         *("utils/launchers/array.py", "utils/launchers/failures.py", "utils/launchers/slurm.py"),
         *("utils/cli.py", "utils/features/precomputed.py"),
     }
-    assert {label(path) for path in LIBRARY if ".splitlines(" in path.read_text()} <= said
+    assert {label(path) for path in LIBRARY if ".splitlines(" in path.read_text()} <= allowed
 
 
 def test_there_is_a_readme_for_the_project_and_for_every_recipe():

@@ -1,4 +1,4 @@
-"""The command wrapper: exit codes, one line for what the user can mend, a traceback for a bug."""
+"""The command wrapper: exit codes, one line for a user's mistake, a traceback for a bug."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
                 return 1
 
             def __getitem__(self, index):
-                raise UserError("data/x.ark: ends early; pack it anew")
+                raise UserError("data/x.ark: ends early; pack it again")
 
         next(iter(DataLoader(Broken(), num_workers=1)))
     if kind == "bug":
@@ -101,7 +101,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("scp:x.scp", "give the path alone: x.scp"),
         ("ark:x.ark", "give the path alone: x.ark"),
@@ -112,7 +112,7 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
     ],
 )
 @pytest.mark.parametrize("option", ["", "--kind=", "--kind"])
-def test_a_specifier_of_kaldis_is_told_what_to_give_instead(word, said, option, capsys):
+def test_a_kaldi_specifier_is_refused_with_what_to_give_instead(word, message, option, capsys):
     words = (
         [word] if not option else ["a", option + word] if option[-1] == "=" else ["a", option, word]
     )
@@ -120,36 +120,36 @@ def test_a_specifier_of_kaldis_is_told_what_to_give_instead(word, said, option, 
         call(head_archive, words)
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"'{word}' is a specifier of Kaldi's programs, expected a path; {said}" in line
+    assert f"'{word}' is a specifier of Kaldi's programs, expected a path; {message}" in line
 
 
-def test_a_file_of_such_a_name_may_be_given(tmp_path, monkeypatch):
+def test_a_file_named_like_a_specifier_may_be_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ark:x").write_text("a  [ 1 2 ]\n")
     assert call(head_archive, ["ark:x"]) == ["a"]
 
 
-def test_what_the_user_can_mend_is_one_line_and_exit_code_1(step):
+def test_a_user_error_is_one_line_and_exit_code_1(step):
     done = step("a", "--kind", "user")
     assert done.returncode == 1
     assert done.stderr.endswith(": data/x:3: found a, expected b; do c\n")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_cannot_be_seen_is_written_out():
-    said = the_line_of(UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new"))
-    assert said == "x:1: id 'a\\u2028b\\x85\\x0b\\ufeff\\u200b\\xa0 \u00fc' is new"
+def test_invisible_characters_are_escaped():
+    message = the_line_of(UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new"))
+    assert message == "x:1: id 'a\\u2028b\\x85\\x0b\\ufeff\\u200b\\xa0 \u00fc' is new"
 
 
 @pytest.mark.slow
-def test_what_a_loader_process_says_to_the_user_is_one_line_too(step):
+def test_a_user_error_of_a_loader_process_is_one_line_too(step):
     done = step("a", "--kind", "loader")
     assert done.returncode == 1
-    assert done.stderr.endswith(": data/x.ark: ends early; pack it anew\n")
+    assert done.stderr.endswith(": data/x.ark: ends early; pack it again\n")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
+def test_a_disk_error_is_one_line_that_names_the_file(step):
     done = step("a", "--kind", "disk")
     assert done.returncode == 1
     assert "/nonexistent/folder/file: No such file or directory" in done.stderr
@@ -157,29 +157,35 @@ def test_a_fault_of_the_disk_is_one_line_that_names_the_file(step):
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (
             errno.ENOLCK,
-            "No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir, and run the same",
+            (
+                "No locks available; mount it with locks (NFS: not nolock; Lustre: -o flock), "
+                "or give another --workdir, and run the same"
+            ),
         ),
         (
             errno.EFBIG,
-            "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk for larger files, and run the same",
+            (
+                "File too large; raise the limit (`ulimit -f`), or give a --workdir on a disk for "
+                "larger files, and run the same"
+            ),
         ),
         (errno.ENAMETOOLONG, "File name too long"),
         (errno.ELOOP, "Too many levels of symbolic links"),
     ],
 )
-def test_odd_faults_of_the_disk_are_one_line_too(step, number, said):
+def test_rare_disk_errors_are_one_line_too(step, number, message):
     done = step("a", "--kind", str(number))
     assert done.returncode == 1
-    assert f": exp/x: {said}" in done.stderr
+    assert f": exp/x: {message}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
-def test_nobody_may_listen(kind, code):
+def test_a_closed_standard_output_is_no_error(kind, code):
     done = subprocess.run(
         [sys.executable, "-c", STEP, "a", "--kind", kind],
         stderr=subprocess.PIPE,
@@ -192,17 +198,17 @@ def test_nobody_may_listen(kind, code):
 
 
 @pytest.mark.parametrize(("kind", "code"), [("ok", 0), ("user", 1)])
-def test_one_of_several_training_processes_ends_before_python_winds_up(kind, code):
-    """But behind what waits for the end, and with all that it said; a thread of gloo that stirs later would abort it."""
+def test_one_of_several_training_processes_ends_before_python_is_finalised(kind, code):
+    """After exit handlers and with all its output; a late thread of gloo would abort it."""
     ends = """
 import atexit
 atexit.register(print, "handlers")
 class Last:
-    def __del__(self, say=print):
-        say("wound up")
+    def __del__(self, write=print):
+        write("finalised")
 last = Last()
 """
-    for several, said in (({}, ["handlers", "wound up"]), ({"WORLD_SIZE": "2"}, ["handlers"])):
+    for several, output in (({}, ["handlers", "finalised"]), ({"WORLD_SIZE": "2"}, ["handlers"])):
         environment = {
             name: value for name, value in os.environ.items() if name != "WORLD_SIZE"
         } | several
@@ -215,7 +221,7 @@ last = Last()
         )
         print(several, done.stdout.splitlines(), done.stderr)
         assert done.returncode == code
-        assert done.stdout.splitlines() == [*(["a 3.0 False"] if kind == "ok" else []), *said]
+        assert done.stdout.splitlines() == [*(["a 3.0 False"] if kind == "ok" else []), *output]
         assert len(done.stderr.splitlines()) == code
 
 
@@ -225,10 +231,8 @@ def test_a_bug_keeps_its_traceback(step):
     assert "Traceback" in done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="as the kernel of Linux does it")
-def test_a_step_whose_launcher_is_dead_does_nothing_also_before_the_dead_one_is_buried(
-    step, monkeypatch
-):
+@pytest.mark.skipif(sys.platform != "linux", reason="depends on the Linux kernel")
+def test_a_step_whose_launcher_has_died_does_nothing_also_while_that_is_a_zombie(step, monkeypatch):
     dead = subprocess.Popen(["true"])
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
     monkeypatch.setenv("SV_STAGED", str(dead.pid))

@@ -1,4 +1,4 @@
-"""Files on slow and shared disks: temporary names beside the final ones, links to other mounts, disks that are not there, files seen late."""
+"""Files on slow and shared disks: temporary names, other mounts, missing disks, late files."""
 
 import os
 import shlex
@@ -25,8 +25,8 @@ LATE_SECONDS = 3.0
 
 @pytest.fixture
 def other_disk(tmp_path):
-    with small_disk(tmp_path / "other", "1M") as place:
-        yield place
+    with small_disk(tmp_path / "other", "1M") as folder:
+        yield folder
 
 
 def test_a_file_behind_a_link_to_another_mount_appears_whole_and_at_once(
@@ -44,9 +44,7 @@ def test_a_file_behind_a_link_to_another_mount_appears_whole_and_at_once(
     assert [path.name for path in (other_disk / "a").iterdir()] == ["x"]
 
 
-def test_what_lies_on_another_mount_is_not_moved_aside_and_neither_is_the_rest(
-    tmp_path, other_disk
-):
+def test_nothing_is_moved_aside_if_a_part_lies_on_another_mount(tmp_path, other_disk):
     home = tmp_path / "exp"
     home.mkdir()
     (home / "checkpoints").symlink_to(other_disk)
@@ -66,7 +64,7 @@ def test_what_lies_on_another_mount_is_not_moved_aside_and_neither_is_the_rest(
     assert (home / "old.1" / "checkpoints" / "step.pt").read_text() == "here"
 
 
-def test_old_output_that_a_death_left_half_moved_is_moved_on(tmp_path):
+def test_an_interrupted_move_aside_is_completed(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
     half_moved(tmp_path, ".mine").mkdir()
@@ -79,7 +77,7 @@ def test_old_output_that_a_death_left_half_moved_is_moved_on(tmp_path):
     }
 
 
-def test_two_who_move_aside_at_one_time_get_a_folder_each(tmp_path, monkeypatch):
+def test_two_processes_that_move_aside_at_once_get_a_folder_each(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(
@@ -88,7 +86,7 @@ def test_two_who_move_aside_at_one_time_get_a_folder_each(tmp_path, monkeypatch)
         lambda *names: (monkeypatch.undo(), move_aside(tmp_path, ["b"], ".other"), publish(*names)),
     )
     assert move_aside(tmp_path, ["a"], ".mine") == tmp_path / "old.2"
-    assert [(tmp_path / place).read_text() for place in ("old.1/b", "old.2/a")] == ["b", "a"]
+    assert [(tmp_path / folder).read_text() for folder in ("old.1/b", "old.2/a")] == ["b", "a"]
 
 
 def test_a_link_to_a_disk_that_is_not_mounted_is_one_line(tmp_path):
@@ -124,12 +122,12 @@ def late(tmp_path):
 
 
 @pytest.mark.slow
-def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, capsys):
+def test_waiting_for_late_files_ends_when_they_appear_or_time_is_up(tmp_path, late, capsys):
     (tmp_path / "x").touch()
     late(tmp_path / "x")
     began = time.monotonic()
     wait_until_there([tmp_path / "x"], 0)
-    assert not (tmp_path / "x").exists(), "with 0 s nothing is waited for"
+    assert not (tmp_path / "x").exists(), "0 s: no waiting"
     assert capsys.readouterr().err == ""
     wait_until_there([tmp_path / "x"], 600)
     assert (tmp_path / "x").exists()
@@ -142,8 +140,8 @@ def test_files_that_are_seen_late_are_waited_for_and_no_longer(tmp_path, late, c
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("visible", "left"), [(600, set()), (0.5, {2})])
-def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, visible, left):
-    """Of three finished tasks one has no visible receipt yet: it is waited for, as long as the site says."""
+def test_a_receipt_that_appears_three_seconds_late(tmp_path, late, monkeypatch, visible, left):
+    """One of three finished tasks has no visible receipt yet; the site sets how long to wait."""
     launching = Launching(tmp_path / "work")
     assert launching().returncode == 0
     import local
@@ -152,22 +150,25 @@ def test_a_receipt_that_is_seen_three_seconds_late(tmp_path, late, monkeypatch, 
     monkeypatch.delitem(sys.modules, "local.launched", raising=False)
     command = launching.words()[launching.words().index("JOB=1:3") + 2 :]
     late(launching.folder / "receipts" / "launched.2of3.json")
-    said = []
+    messages = []
     missing = still_unfinished(
-        command, {job: End(0) for job in (1, 2, 3)}, [1, 2, 3], visible, said.append
+        command, {job: End(0) for job in (1, 2, 3)}, [1, 2, 3], visible, messages.append
     )
-    print(shlex.join(command), said)
+    print(shlex.join(command), messages)
     assert missing.keys() == left
-    assert said == [
-        f"tasks [2] ended without an error, and their results are not visible yet: waiting up to {visible:g} s for the file system"
+    assert messages == [
+        (
+            "tasks [2] ended without an error, and their results are not visible yet: "
+            f"waiting up to {visible:g} s for the file system"
+        )
     ]
     began = time.monotonic()
-    still_unfinished(command, {2: End(1)}, [2], 600, said.append)
-    assert time.monotonic() - began < 300, "a task that failed is not waited for"
+    still_unfinished(command, {2: End(1)}, [2], 600, messages.append)
+    assert time.monotonic() - began < 300, "no waiting for a failed task"
 
 
 def start_a_job(data, visible, log):
-    """A step in a job of a cluster, whose site says how late files may be."""
+    """A step in a job of a cluster; the site sets how late files may be."""
     with open(log, "w") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "steps.compute_vad", str(data)],

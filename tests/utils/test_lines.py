@@ -1,4 +1,4 @@
-"""Lines of lists: LF ends one, and neither Unicode nor universal newlines know better; byte order marks are named or passed over."""
+"""Lines of lists: only LF ends one; byte order marks are named or skipped."""
 
 import subprocess
 
@@ -33,7 +33,7 @@ def test_a_foreign_list_may_be_one_of_windows(tmp_path):
         read_foreign_lines(tmp_path / "x")
 
 
-def test_the_command_that_takes_a_mark_away_does_so(tmp_path):
+def test_the_command_in_the_message_removes_the_byte_order_mark(tmp_path):
     path = tmp_path / "my list"
     path.write_bytes(MARK + b"a\nb\n")
     with pytest.raises(UserError, match="begins with a byte order mark") as error:
@@ -45,14 +45,14 @@ def test_the_command_that_takes_a_mark_away_does_so(tmp_path):
         assert read_lines(path) == ["a", "b"]
 
 
-def test_words_stop_where_they_are_told():
+def test_the_number_of_splits_can_be_limited():
     assert words_of("a \t b  c ", 1) == ["a", "b  c"]
     assert words_of("\r") == words_of(" \t") == words_of("") == []
 
 
 @pytest.mark.parametrize("letter", NO_ENDS)
 def test_lists_that_come_with_a_corpus(letter, tmp_path):
-    """A protocol whose value is free text, and the words of another list."""
+    """A protocol with free text as value, and the words of another list."""
     (tmp_path / "x").write_bytes(MARK + f"a\tone{letter}two three \r\nb {letter}\r\n".encode())
     assert read_protocol(tmp_path / "x") == {"a": f"one{letter}two three", "b": letter}
     (tmp_path / "y").write_bytes(MARK + f"a{letter}b c\t\r\n\r\nd  e\r\n".encode())
@@ -65,7 +65,7 @@ def test_a_cohort_may_come_from_windows(tmp_path):
     assert list(read_cohort(tmp_path, "speakers", tmp_path / "list").members) == ["b"]
 
 
-def test_sides_of_trials_are_found_whatever_blanks_are_around_them(tmp_path):
+def test_sides_of_trials_are_read_with_any_blanks_around_them(tmp_path):
     (tmp_path / "trials").write_bytes(b"m\ta  target \nm b\tnontarget\t\n")
     (tmp_path / "enroll.spk2utt").write_bytes(b"m  c\td \n")
     assert utterances_in_trials(tmp_path) == {"a", "b", "c", "d"}

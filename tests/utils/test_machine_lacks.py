@@ -1,4 +1,4 @@
-"""Lack of file handles is no fault of the file that was to be read: nothing is dropped or passed over for it."""
+"""Too few file handles: the file is not reported as unreadable or damaged."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from utils.training.checkpoints import checkpoint_path, load_checkpoint, save_ch
 
 @contextmanager
 def no_file_handles():
-    """Let this process open nothing more."""
+    """Let this process open no more files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest_free)
@@ -27,7 +27,7 @@ def no_file_handles():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_sound_that_cannot_be_opened_for_want_of_handles_is_not_unreadable(tmp_path):
+def test_audio_is_not_unreadable_if_file_handles_run_out(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16000)
     assert len(read_audio(tmp_path / "a.wav")[0]) == 1600
     with pytest.raises(OSError, match="Too many open files") as raised, no_file_handles():
@@ -35,7 +35,7 @@ def test_sound_that_cannot_be_opened_for_want_of_handles_is_not_unreadable(tmp_p
     assert raised.value.errno == errno.EMFILE
 
 
-def test_a_checkpoint_that_cannot_be_opened_for_want_of_handles_is_not_damaged(tmp_path):
+def test_a_checkpoint_is_not_damaged_if_file_handles_run_out(tmp_path):
     path = checkpoint_path(tmp_path, 4)
     save_checkpoint(path, {"step": 4, "network": {"w": torch.zeros(2)}})
     assert load_checkpoint(path)["step"] == 4

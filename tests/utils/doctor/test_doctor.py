@@ -1,4 +1,4 @@
-"""The doctor: a healthy machine, a bare Python, and everything that can be wrong, each with its verdict and what mends it."""
+"""The doctor: a healthy machine, a bare Python, and every fault with its verdict and remedy."""
 
 import os
 import shutil
@@ -34,20 +34,20 @@ NAMES = [
 
 
 def verdicts(text):
-    """Name -> verdict of the lines that were printed; a line of `mend` belongs to the one above."""
+    """Name -> verdict, by the printed lines; indented lines belong to the one above."""
     lines = [line for line in text.splitlines()[:-1] if not line.startswith(" ")]
     return {line[9:25].strip(): line.split()[0] for line in lines}
 
 
 def program(folder, name, text):
-    """A program that prints and exits as told."""
+    """Write a shell script of that name."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
 
 
 @pytest.mark.slow
-def test_every_topic_has_a_line_and_nothing_is_left_behind(command, tmp_path):
+def test_every_topic_has_a_line_and_no_file_remains(command, tmp_path):
     done = command("utils.doctor", "--workdir", tmp_path / "not" / "made")
     print(done.stdout)
     assert list(verdicts(done.stdout)) == NAMES
@@ -56,10 +56,10 @@ def test_every_topic_has_a_line_and_nothing_is_left_behind(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
     for line, after in zip(done.stdout.splitlines(), done.stdout.splitlines()[1:], strict=False):
         if line.startswith((WARNING, BAD)):
-            assert after.strip().startswith("-> "), f"nothing says what mends: {line}"
+            assert after.strip().startswith("-> "), f"no remedy: {line}"
 
 
-def test_a_bare_python_says_what_is_missing(tmp_path):
+def test_a_bare_python_lists_missing_packages(tmp_path):
     """-S: no packages, as before the environment exists."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "utils.doctor", "--workdir", tmp_path],
@@ -70,8 +70,13 @@ def test_a_bare_python_says_what_is_missing(tmp_path):
     )
     print(done.stdout)
     assert done.returncode == 1, done.stderr
-    found = verdicts(done.stdout)
-    assert (found["Python"], found["packages"], found["libsndfile"], found["file system"]) == (
+    findings = verdicts(done.stdout)
+    assert (
+        findings["Python"],
+        findings["packages"],
+        findings["libsndfile"],
+        findings["file system"],
+    ) == (
         OK,
         BAD,
         BAD,
@@ -83,7 +88,7 @@ def test_a_bare_python_says_what_is_missing(tmp_path):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what the doctor needs, without .venv, and a python3 without packages that notes what it was asked."""
+    """A copy of what the doctor needs, and a python3 without packages that logs its arguments."""
     for name in ("run.sh", "path.sh", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("utils", "recipes"):
@@ -103,7 +108,7 @@ def checkout(tmp_path):
     [["run.sh", "--doctor"], ["recipes/voices/run.sh", "--doctor", "true", "--cmd", "slurm"]],
     ids=" ".join,
 )
-def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
+def test_run_sh_starts_the_doctor_without_an_environment(checkout, words):
     """Nothing is installed, and options that the recipe needs are not asked for."""
     program(checkout / "bin", "sinfo", "echo 'Unable to contact slurm controller' >&2; exit 1")
     path = f"{checkout / 'bin'}:/usr/bin:/bin"
@@ -124,7 +129,7 @@ def test_run_sh_asks_the_doctor_before_there_is_an_environment(checkout, words):
     assert (verdicts(done.stdout)["scheduler"] == BAD) == ("slurm" in words)
 
 
-def test_run_sh_without_any_python_says_so(checkout):
+def test_run_sh_without_any_python_names_the_lack(checkout):
     bare = checkout / "bare"
     bare.mkdir()
     for name in ("bash", "dirname", "env"):
@@ -153,7 +158,7 @@ def test_an_unknown_option_is_2(command):
     assert command("utils.doctor", "--disk", "x").returncode == 2
 
 
-def test_missing_and_old_packages_are_told_apart(tmp_path):
+def test_missing_and_old_packages_are_distinguished(tmp_path):
     (tmp_path / "wanted.txt").write_text(
         "# a comment\nnumpy==999.0   # too new\nno-such-package[extra]==1.2\nscipy==0.1\n"
     )
@@ -176,11 +181,11 @@ def test_missing_and_old_packages_are_told_apart(tmp_path):
 def test_the_worst_part_is_the_verdict_of_the_whole():
     parts = [
         Finding("", OK, "a"),
-        Finding("", BAD, "b", "mend b"),
-        Finding("", WARNING, "c", "mend c"),
-        Finding("", WARNING, "d", "mend c"),
+        Finding("", BAD, "b", "do b"),
+        Finding("", WARNING, "c", "do c"),
+        Finding("", WARNING, "d", "do c"),
     ]
-    assert joined("x", parts) == Finding("x", BAD, "a; b; c; d", "mend b; mend c")
+    assert joined("x", parts) == Finding("x", BAD, "a; b; c; d", "do b; do c")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_ffmpeg_and_the_order_of_sort(tmp_path, monkeypatch):
     assert doctor_software.check_ffmpeg().verdict == WARNING
     program(tmp_path / "bin", "ffmpeg", "echo 'ffmpeg version 7.1'")
     assert doctor_software.check_ffmpeg() == Finding("ffmpeg", OK, "ffmpeg version 7.1")
-    program(tmp_path / "bin", "ffmpeg", "echo 'libx264.so: not found' >&2; exit 127")
+    program(tmp_path / "bin", "ffmpeg", "echo 'libx264.so: not findings' >&2; exit 127")
     assert doctor_software.check_ffmpeg().verdict == BAD
     program(tmp_path / "bin", "sort", "echo a; echo B")
     assert "LC_ALL=C" in doctor_software.check_locale().remedy
@@ -247,13 +252,13 @@ ANSWERING = {
 @pytest.mark.parametrize(
     ("cmd", "asks"), [("slurm", "--test-only --wrap=true"), ("sge", "-w v -b y true")]
 )
-def test_a_scheduler_that_answers_would_take_both_kinds_of_jobs(tmp_path, monkeypatch, cmd, asks):
+def test_a_scheduler_is_asked_about_jobs_with_and_without_a_gpu(tmp_path, monkeypatch, cmd, asks):
     for name, text in ANSWERING[cmd].items():
         program(tmp_path / "bin", name, text)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
-    found = list(doctor_cluster.check_scheduler(cmd, f"conf/cluster/example_{cmd}.conf", "cuda"))
-    assert [finding.verdict for finding in found] == [OK, OK], found
+    findings = list(doctor_cluster.check_scheduler(cmd, f"conf/cluster/example_{cmd}.conf", "cuda"))
+    assert [finding.verdict for finding in findings] == [OK, OK], findings
     plain, gpu = (tmp_path / "asked").read_text().splitlines()
     assert plain.endswith(asks)
     assert gpu.endswith(asks)
@@ -264,7 +269,7 @@ def test_a_scheduler_that_answers_would_take_both_kinds_of_jobs(tmp_path, monkey
 @pytest.mark.parametrize(
     ("now", "verdict"), [("exit 0", OK), ("echo no suitable queues; exit 1", BAD)]
 )
-def test_grid_engine_is_asked_about_the_cluster_of_now_where_an_empty_one_would_refuse(
+def test_grid_engine_is_asked_about_the_present_cluster_if_an_empty_one_would_refuse(
     tmp_path, monkeypatch, now, verdict
 ):
     program(tmp_path / "bin", "qstat", "exit 0")
@@ -278,8 +283,8 @@ def test_grid_engine_is_asked_about_the_cluster_of_now_where_an_empty_one_would_
     assert site.verdict == verdict, site
 
 
-def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeypatch):
-    def found(conf=""):
+def test_missing_silent_and_refusing_schedulers_are_bad(tmp_path, monkeypatch):
+    def findings(conf=""):
         return list(doctor_cluster.check_scheduler("slurm", conf, "cpu"))
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -287,7 +292,7 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
         next(doctor_cluster.check_scheduler("local", "", "cpu")).facts
         == "none asked for, and none here"
     )
-    absent, untried = found()
+    absent, untried = findings()
     assert (absent.verdict, untried.verdict) == (BAD, WARNING)
     program(
         tmp_path / "bin",
@@ -299,8 +304,8 @@ def test_schedulers_that_are_not_there_do_not_answer_or_refuse(tmp_path, monkeyp
         "sbatch",
         "echo 'sbatch: error: invalid partition specified: cpu' >&2; exit 1",
     )
-    silent, refused = found()
+    silent, refused = findings()
     assert (silent.verdict, refused.verdict) == (BAD, BAD)
     assert "Unable to contact" in silent.facts
     assert "invalid partition" in refused.facts
-    assert "no-such.conf: no such file" in found("no-such.conf")[1].facts
+    assert "no-such.conf: no such file" in findings("no-such.conf")[1].facts

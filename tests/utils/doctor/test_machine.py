@@ -1,4 +1,4 @@
-"""The doctor on machine and disk: limits of control groups, small shared memory, slow and odd disks, clocks that disagree."""
+"""The doctor on machine and disk: control groups, shared memory, slow and odd disks, clocks."""
 
 import errno
 import fcntl
@@ -37,10 +37,9 @@ def test_limits_of_the_innermost_control_group_and_those_around_it(tmp_path, mon
     assert (cores.verdict, cores.facts) == (WARNING, "1.5 usable of 16")
     assert "--nj 1 " in cores.remedy
     limits["cpu.max"] = ["max 100000"]
-    limits |= {
-        "cpu.cfs_quota_us": ["400000", "-1"],
-        "cpu.cfs_period_us": ["100000", "100000"],
-    }  # version 1
+    # version 1 of control groups
+    limits["cpu.cfs_quota_us"] = ["400000", "-1"]
+    limits["cpu.cfs_period_us"] = ["100000", "100000"]
     assert doctor_machine.usable_cores() == 4
 
 
@@ -102,7 +101,7 @@ def refuse(number):
     return refused
 
 
-def test_an_ordinary_file_system_does_what_receipts_rest_on(tmp_path):
+def test_an_ordinary_file_system_does_what_receipts_need(tmp_path):
     finding = doctor_disk.check_behaviour(tmp_path)
     assert finding.verdict == OK
     assert finding.facts == "renames replace; folders sync; hard links work; locks keep others out"
@@ -119,7 +118,7 @@ def test_an_ordinary_file_system_does_what_receipts_rest_on(tmp_path):
         ("fcntl.flock", lambda *_: None, WARNING, "locks do not keep other processes out"),
     ],
 )
-def test_an_odd_file_system_is_told(tmp_path, monkeypatch, call, change, verdict, words):
+def test_faults_of_a_file_system_are_named(tmp_path, monkeypatch, call, change, verdict, words):
     monkeypatch.setattr({"os": os, "fcntl": fcntl}[call.split(".")[0]], call.split(".")[1], change)
     finding = doctor_disk.check_behaviour(tmp_path)
     print(finding.lines())
@@ -135,14 +134,14 @@ def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("make", "found"),
+    ("make", "kind"),
     [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a link to nowhere")],
 )
-def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, found):
+def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, kind):
     make(tmp_path / "work")
     (finding,) = doctor_disk.check_disk(tmp_path / "work" / "deep")
     assert finding.verdict == BAD
-    assert finding.facts == f"{tmp_path / 'work'}: {found}, expected a folder"
+    assert finding.facts == f"{tmp_path / 'work'}: {kind}, expected a folder"
 
 
 @pytest.mark.parametrize(("seconds", "verdict"), [(0, OK), (-30, WARNING), (30, WARNING)])
@@ -167,7 +166,7 @@ def test_a_clock_that_goes_backwards_is_bad(tmp_path, monkeypatch):
     assert doctor_disk.check_clock(tmp_path).verdict == BAD
 
 
-def test_a_temporary_folder_that_is_not_there(tmp_path, monkeypatch):
+def test_a_missing_temporary_folder_is_bad(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert doctor_disk.check_temporary(tmp_path).facts.startswith(f"{tmp_path}, ")

@@ -1,4 +1,4 @@
-"""The launchers of clusters on a hostile scheduler (tests/fake_scheduler.py): the right result or a clear failure, whatever it does."""
+"""Cluster launchers on a faulty scheduler (tests/fake_scheduler.py): success or a clear failure."""
 
 import json
 import signal
@@ -10,10 +10,26 @@ from tests.fake_scheduler import install
 from tests.launched import Launching
 
 CONF = {
-    "slurm": "command sbatch --partition=cpu\noption mem=* --mem=$0\noption num_threads=* --cpus-per-task=$0\noption gpu=* --gres=gpu:$0\n",
-    "sge": "command qsub -P speech\noption mem=* -l h_vmem=$per_thread\noption num_threads=* -pe smp $0\noption gpu=* -l gpu=$0\n",
+    "slurm": """\
+command sbatch --partition=cpu
+option mem=* --mem=$0
+option num_threads=* --cpus-per-task=$0
+option gpu=* --gres=gpu:$0
+""",
+    "sge": """\
+command qsub -P speech
+option mem=* -l h_vmem=$per_thread
+option num_threads=* -pe smp $0
+option gpu=* -l gpu=$0
+""",
 }
-SETTINGS = "default mem=2G\nset poll_seconds=0.2\nset visible_seconds=1\nset answer_seconds=300\nset retries=1\n"
+SETTINGS = """\
+default mem=2G
+set poll_seconds=0.2
+set visible_seconds=1
+set answer_seconds=300
+set retries=1
+"""
 START, ASK, CANCEL = (
     {"slurm": "sbatch", "sge": "qsub"},
     {"slurm": "scontrol", "sge": "qstat"},
@@ -23,14 +39,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 
 class Cluster(Launching):
-    """The step of tests/launched.py, launched on a scheduler that goes wrong as told."""
+    """The step of tests/launched.py, launched on a scheduler with planned faults."""
 
     def __init__(self, folder, launcher):
         self.fake = folder / "fake"
         super().__init__(folder / "work", launcher, CONF[launcher] + SETTINGS, install(self.fake))
         (self.fake / "work_folder").write_text(str(self.folder))
 
-    def wrong(self, commands=None, **tasks):
+    def plan_faults(self, commands=None, **tasks):
         """``_2=["lose"]``: the first run of task 2 is lost."""
         faults = {
             "tasks": {job[1:]: list(each) for job, each in tasks.items()},
@@ -52,12 +68,12 @@ class Cluster(Launching):
         return self.calls(START[self.launcher])
 
     def setting(self, words):
-        """One line more in the site's file."""
+        """Add a setting to the site's file."""
         with open(self.folder / "site.conf", "a") as file:
             file.write(f"set {words}\n")
 
     def wait_until_running(self):
-        """A task has begun, or is held."""
+        """Wait until a task has begun, or is held."""
         state = self.fake / "state.json"
         wait_for(lambda: state.exists() and '"RUNNING"' in state.read_text())
 
@@ -104,7 +120,7 @@ def test_an_array_is_submitted_once_with_its_resources_and_only_what_is_missing_
 
 @pytest.mark.parametrize("fault", ["lose", "silent", "truncate", "memory"])
 def test_a_lost_silent_truncated_or_killed_task_is_run_again(cluster, fault):
-    cluster.wrong(_2=[fault])
+    cluster.plan_faults(_2=[fault])
     done = cluster()
     print(done.stderr)
     assert done.returncode == 0
@@ -118,8 +134,8 @@ def test_a_lost_silent_truncated_or_killed_task_is_run_again(cluster, fault):
 
 
 @pytest.mark.parametrize("fault", ["lose", "silent", "memory"])
-def test_what_goes_wrong_again_and_again_is_a_table_and_a_failure(cluster, fault):
-    cluster.wrong(_2=[fault, fault])
+def test_repeated_faults_end_in_a_table_and_a_failure(cluster, fault):
+    cluster.plan_faults(_2=[fault, fault])
     done = cluster()
     print(done.stderr)
     assert done.returncode == 1
@@ -135,7 +151,7 @@ def test_what_goes_wrong_again_and_again_is_a_table_and_a_failure(cluster, fault
     assert cluster.runs() == ["1", "2", "3"]
 
 
-def test_a_step_that_says_what_to_mend_is_not_tried_again(cluster):
+def test_a_failure_with_a_message_of_the_step_is_not_tried_again(cluster):
     (cluster.folder / "fail.2").write_text("loud")
     done = cluster()
     assert done.returncode == 1
@@ -144,15 +160,15 @@ def test_a_step_that_says_what_to_mend_is_not_tried_again(cluster):
 
 
 def test_a_task_that_runs_twice_at_once_is_done_once(cluster):
-    cluster.wrong(_2=["twice"])
+    cluster.plan_faults(_2=["twice"])
     done = cluster()
     assert done.returncode == 0, done.stderr
     assert cluster.runs() == ["1", "2", "3"]
 
 
-def test_results_that_appear_late_are_waited_for(cluster):
+def test_the_launcher_waits_for_results_that_appear_late(cluster):
     cluster.setting("visible_seconds=600")
-    cluster.wrong(_2=["late"])
+    cluster.plan_faults(_2=["late"])
     process = cluster.begin()
     cluster.says(process, "results are not visible yet: waiting up to 600 s")
     (hidden,) = cluster.fake.glob("*.json.late")
@@ -162,8 +178,8 @@ def test_results_that_appear_late_are_waited_for(cluster):
 
 
 @pytest.mark.parametrize("fault", ["timeout", "mute", "down"])
-def test_a_submission_that_fails_or_says_nothing_is_not_made_twice(cluster, fault):
-    cluster.wrong(
+def test_a_submission_that_fails_or_gets_no_answer_is_not_made_twice(cluster, fault):
+    cluster.plan_faults(
         commands={
             START[cluster.launcher]: [fault],
             ASK[cluster.launcher]: ["down", ""] if cluster.launcher == "sge" else ["down"],
@@ -175,24 +191,24 @@ def test_a_submission_that_fails_or_says_nothing_is_not_made_twice(cluster, faul
 
 
 def test_a_refused_submission_and_a_dead_scheduler_are_one_line(cluster):
-    cluster.wrong(commands={START[cluster.launcher]: ["refuse"]})
+    cluster.plan_faults(commands={START[cluster.launcher]: ["refuse"]})
     done = cluster()
     assert done.returncode == 1
     assert "invalid partition" in done.stderr.splitlines()[-1]
     assert "site.conf" in done.stderr.splitlines()[-1]
     cluster.setting("answer_seconds=3")
-    cluster.wrong(commands={ASK[cluster.launcher]: ["down"] * 999})
+    cluster.plan_faults(commands={ASK[cluster.launcher]: ["down"] * 999})
     done = cluster()
     assert done.returncode == 1
     assert "no answer for 3 s" in done.stderr.splitlines()[-1]
     cluster.setting("answer_seconds=300")
-    cluster.wrong()
+    cluster.plan_faults()
     assert cluster().returncode == 0
     assert cluster.runs() == ["1", "2", "3"]
 
 
-def test_jobs_outlive_a_killed_launcher_and_are_found_again(cluster):
-    cluster.wrong(_3=["hold"])
+def test_jobs_outlive_a_killed_launcher_and_are_followed_again(cluster):
+    cluster.plan_faults(_3=["hold"])
     process = cluster.start()
     cluster.wait_until_running()
     process.kill()
@@ -205,8 +221,8 @@ def test_jobs_outlive_a_killed_launcher_and_are_found_again(cluster):
     assert len(cluster.started()) == 1
 
 
-def test_a_lost_record_of_the_number_is_found_by_name(cluster):
-    cluster.wrong(_3=["hold"])
+def test_a_job_without_a_recorded_number_is_identified_by_its_name(cluster):
+    cluster.plan_faults(_3=["hold"])
     process = cluster.start()
     cluster.wait_until_running()
     process.kill()
@@ -224,8 +240,8 @@ def test_a_lost_record_of_the_number_is_found_by_name(cluster):
 @pytest.mark.parametrize(
     ("number", "cancelled"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)]
 )
-def test_ctrl_c_cancels_and_a_lost_login_leaves(cluster, number, cancelled):
-    cluster.wrong(_3=["hold"])
+def test_ctrl_c_cancels_jobs_and_a_hang_up_leaves_them(cluster, number, cancelled):
+    cluster.plan_faults(_3=["hold"])
     process = cluster.begin()
     cluster.says(process, "1 running, 2 waiting")
     process.send_signal(number)
@@ -237,9 +253,9 @@ def test_ctrl_c_cancels_and_a_lost_login_leaves(cluster, number, cancelled):
     assert len(cluster.started()) == 1 + cancelled
 
 
-def test_the_death_of_the_shell_does_not_keep_a_terminated_launcher_from_cancelling(cluster):
-    """A signal to the whole group ends the shell, and that comes as a hang-up behind it."""
-    cluster.wrong(commands={CANCEL[cluster.launcher]: ["down"] * 5}, _3=["hold"])
+def test_a_hang_up_after_sigterm_does_not_keep_the_launcher_from_cancelling(cluster):
+    """A signal to the whole process group also ends the shell, and a hang-up follows."""
+    cluster.plan_faults(commands={CANCEL[cluster.launcher]: ["down"] * 5}, _3=["hold"])
     process = cluster.begin()
     cluster.says(process, "1 running, 2 waiting")
     process.send_signal(signal.SIGTERM)
@@ -251,7 +267,7 @@ def test_the_death_of_the_shell_does_not_keep_a_terminated_launcher_from_cancell
 
 
 def test_two_launchers_at_once_and_another_kind_of_launcher_are_refused(cluster):
-    cluster.wrong(_3=["hold"])
+    cluster.plan_faults(_3=["hold"])
     process = cluster.start()
     cluster.wait_until_running()
     second = cluster()

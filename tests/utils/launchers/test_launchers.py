@@ -1,4 +1,4 @@
-"""The launcher's contract: arrays, log lines, the receipt decides, only what is missing runs again."""
+"""The launcher: arrays, lines of logs, and receipts, which decide what runs again."""
 
 import os
 import re
@@ -64,12 +64,11 @@ def test_tasks_die_with_a_killed_launcher(launch, tmp_path):
     wait_for(launch.runs)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(
-        lambda: not launch.processes(), launch.processes, seconds=50
-    )  # they would sleep for 60
+    # they would sleep for 60 s
+    wait_for(lambda: not launch.processes(), launch.processes, seconds=50)
 
 
-def test_warnings_that_reach_every_process_of_a_job_end_no_step(launch, tmp_path):
+def test_warning_signals_to_all_processes_of_a_job_do_not_end_its_step(launch, tmp_path):
     """As Grid Engine sends them before it suspends a job (-notify)."""
     launch.hold(1)
     step = [word.replace("JOB", "1") for word in launch.words(tasks=1)[-6:]]
@@ -99,7 +98,7 @@ def test_no_more_tasks_run_at_once_than_cores_may_be_used(launch, tmp_path):
     assert launch.runs() == ["1", "2", "3"]
 
 
-def test_tasks_that_ended_while_no_launcher_watched_are_looked_at_again_before_they_are_submitted(
+def test_tasks_that_ended_without_a_launcher_are_checked_before_they_are_submitted(
     tmp_path, monkeypatch
 ):
     class Engine:
@@ -131,7 +130,7 @@ def test_resources_and_limits_are_parsed():
     assert (log, command[-1]) == ("log.JOB", "JOB/8")
 
 
-def test_a_number_takes_the_place_of_words_and_not_of_a_part_of_a_path():
+def test_task_numbers_replace_words_and_not_parts_of_paths():
     words = [
         "/data/JOBS/JOB/x",
         "/data/JOB",
@@ -178,7 +177,7 @@ def test_a_malformed_array_is_refused(words):
     assert main(["local", *words]) == 2
 
 
-def test_a_launcher_that_is_none_is_refused(capsys):
+def test_an_unknown_launcher_is_refused(capsys):
     assert main(["slrum", "JOB=1:8", "log", "x"]) == 2
     assert "expected one of local, sge, slurm, found 'slrum'" in capsys.readouterr().err
 

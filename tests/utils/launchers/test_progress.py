@@ -1,4 +1,4 @@
-"""The line of an array: what it does, to which set, utterances, tasks, seconds."""
+"""The progress line of an array: step, set, utterances, tasks, seconds."""
 
 import io
 import sys
@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_one_plain_line_tells_of_an_array_that_is_no_longer_than_a_minute(capsys):
+def test_an_array_of_less_than_a_minute_prints_one_plain_line(capsys):
     line = ArrayLine(VAD, LOG, 2)
     line.ended(1, 0)
     line.show()
@@ -28,7 +28,7 @@ def test_one_plain_line_tells_of_an_array_that_is_no_longer_than_a_minute(capsys
     assert capsys.readouterr().err == "   VAD train 1,200 utt 2/2 3 s\n"
 
 
-def test_a_long_one_tells_how_far_it_is_in_plain_lines(capsys, monkeypatch):
+def test_a_long_array_prints_its_progress_in_plain_lines(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     line = ArrayLine(["python3", "-m", "steps.extract"], Path("exp/x/log/extract.JOB.log"), 8, 3)
     line.ended(4, 0)
@@ -36,7 +36,7 @@ def test_a_long_one_tells_how_far_it_is_in_plain_lines(capsys, monkeypatch):
     assert capsys.readouterr().err == "   extract x 4/8 0 s\n"
 
 
-def test_on_a_terminal_the_line_moves_and_gives_way_to_what_failed(monkeypatch):
+def test_on_a_terminal_the_line_is_redrawn_and_failures_stay(monkeypatch):
     monkeypatch.setattr(progress, "MOVE_SECONDS", 0.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     line = ArrayLine(VAD, LOG, 2)
@@ -45,14 +45,14 @@ def test_on_a_terminal_the_line_moves_and_gives_way_to_what_failed(monkeypatch):
     line.show()
     line.ended(2, 1, "node7")
     line.finish(0)
-    said = sys.stderr.getvalue()
-    assert said.count("\r   VAD train ") == 2
-    seen = [each.rstrip().rpartition("\r")[2] for each in said.split("\n")]
+    output = sys.stderr.getvalue()
+    assert output.count("\r   VAD train ") == 2
+    seen = [each.rstrip().rpartition("\r")[2] for each in output.split("\n")]
     assert seen == ["   task 2 ended with exit code 1 on node7", "   VAD train 2/2 0 s", ""]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (0.4, "0 s"),
         (119, "119 s"),
@@ -61,8 +61,8 @@ def test_on_a_terminal_the_line_moves_and_gives_way_to_what_failed(monkeypatch):
         (90_000, "25 h 0 min"),
     ],
 )
-def test_durations_have_two_units_at_most(seconds, told):
-    assert told_seconds(seconds) == told
+def test_durations_have_two_units_at_most(seconds, text):
+    assert told_seconds(seconds) == text
 
 
 def test_utterances_are_what_receipts_count():

@@ -1,4 +1,4 @@
-"""What the Grid Engine launcher reads from a real one's words (8.1.9): ends of tasks, deleted ones, those that cannot start."""
+"""The Grid Engine launcher on answers of 8.1.9: ends, deletions, tasks that cannot start."""
 
 import subprocess
 
@@ -18,7 +18,8 @@ exit_status  {code}
 ru_wallclock {seconds}s
 category     -l h_rt=60,h_vmem=1536M -pe smp 2
 """
-ERROR = "error reason    2:          11/26/2026 07:00:32 [0:31772]: error: can't open /no/such/file as dummy input file\n"
+REASON = "can't open /no/such/file as dummy input file"
+ERROR = f"error reason    2:          11/26/2026 07:00:32 [0:31772]: error: {REASON}\n"
 
 
 @pytest.fixture
@@ -40,8 +41,10 @@ def answers(monkeypatch):
 
 def jobs(state):
     return (
-        "<?xml version='1.0'?><job_info><queue_info><job_list state='running'><JB_job_number>7</JB_job_number><JB_name>sv-1</JB_name>"
-        f"<state>{state}</state><queue_name>all.q@node3</queue_name><tasks>2</tasks></job_list></queue_info></job_info>"
+        "<?xml version='1.0'?><job_info><queue_info><job_list state='running'>"
+        "<JB_job_number>7</JB_job_number><JB_name>sv-1</JB_name>"
+        f"<state>{state}</state><queue_name>all.q@node3</queue_name><tasks>2</tasks>"
+        "</job_list></queue_info></job_info>"
     )
 
 
@@ -69,9 +72,7 @@ def test_ends_are_read_from_qacct(answers, tmp_path, failed, code, seconds, reas
     assert Failure(2, ends[2], "", tmp_path / "none").lacks_memory == lacks_memory
 
 
-def test_a_task_that_was_seen_on_its_way_out_is_cancelled_and_one_over_its_time_is_not(
-    answers, tmp_path
-):
+def test_a_task_in_deletion_is_cancelled_and_one_over_its_time_is_not(answers, tmp_path):
     engine = sge.GridEngine()
     answers["qstat"] = jobs("dr")
     assert engine.look("7") == {2: Seen(RUNNING, End(None, "node3"))}
@@ -85,17 +86,8 @@ def test_a_task_that_was_seen_on_its_way_out_is_cancelled_and_one_over_its_time_
     assert engine.ends("7")[2].reason == "over its time"
 
 
-def test_a_task_that_cannot_start_is_deleted_and_the_reason_told(answers):
+def test_a_task_that_cannot_start_is_deleted_with_a_reason(answers):
     answers |= {"qstat": jobs("Eqw"), "qstat -j": f"job_number: 7\n{ERROR}scheduling info: none\n"}
-    told = sge.GridEngine().look("7")
-    assert told == {
-        2: Seen(
-            ENDED,
-            End(
-                None,
-                "node3",
-                "the scheduler could not start it (Eqw): can't open /no/such/file as dummy input file",
-            ),
-        )
-    }
+    end = End(None, "node3", f"the scheduler could not start it (Eqw): {REASON}")
+    assert sge.GridEngine().look("7") == {2: Seen(ENDED, end)}
     assert answers["called"][-1] == "qdel 7.2"

@@ -1,4 +1,4 @@
-"""Sites' files: resources by name, and what is refused; how schedulers write task numbers; the script of an array."""
+"""Site files: resources and refusals; task numbers as schedulers write them; the array script."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ SITES = sorted((ROOT / "conf" / "cluster").glob("*.conf"))
 
 
 @pytest.mark.parametrize("path", SITES, ids=lambda path: path.name)
-def test_every_site_of_ours_maps_every_resource(path):
+def test_every_site_in_conf_maps_every_resource(path):
     words = read_site(path).words({"mem": "4G", "gpu": "2", "time": "1:30:00", "num-threads": "4"})
     text = " ".join(words)
     assert words[0] == ("qsub" if "sge" in path.name else "sbatch")
@@ -68,7 +68,7 @@ def test_options_of_one_value_come_before_those_of_any(tmp_path):
         ("option gpu=a100:* --gres=gpu:$0", "stands for any value"),
     ],
 )
-def test_a_line_that_is_none_is_refused_with_its_place(tmp_path, line, words):
+def test_a_wrong_line_is_refused_with_its_file(tmp_path, line, words):
     (tmp_path / "x.conf").write_text(f"# a site\n{line}\n")
     with pytest.raises(UserError, match=f"x.conf.*{words}"):
         read_site(tmp_path / "x.conf")
@@ -124,7 +124,7 @@ def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):
     assert array.beside("jobs.json") == tmp_path / "vad.jobs.json"
 
 
-def test_what_a_command_said_before_it_hung_is_told(monkeypatch):
+def test_the_output_of_a_command_that_hangs_is_in_the_message(monkeypatch):
     monkeypatch.setattr(script, "ANSWER_SECONDS", 0.5)
     with pytest.raises(
         script.NoAnswer, match="bash gave no answer within 0.5 s: temporarily unable to accept job"
@@ -136,7 +136,7 @@ def test_what_a_command_said_before_it_hung_is_told(monkeypatch):
     "path", [path for path in SITES if path.name.startswith("example_")], ids=lambda path: path.name
 )
 def test_a_complete_site_renders_its_jobs_and_their_script(path, tmp_path):
-    """Account or project, partition or queue by the GPU, memory, threads, time: all that the page on clusters promises."""
+    """Account, partition or queue, memory, threads and time, as docs/cluster.md describes them."""
     site = read_site(path)
     packing, training = (
         " ".join(site.words(asked)) for asked in ({}, {"num-threads": "2", "gpu": "1"})
