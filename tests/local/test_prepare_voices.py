@@ -1,4 +1,4 @@
-"""VOiCES 2019: both sets of a look-alike become data directories, and every way in which lists and files can fail is named in one line."""
+"""VOiCES 2019: both sets of a small copy, and a one-line message for each fault of the files."""
 
 import hashlib
 import json
@@ -89,7 +89,7 @@ def test_a_set_becomes_a_data_directory_of_the_keys_trials(corpus, tmp_path, par
 
 
 def test_the_conditions_are_those_of_the_names(corpus, tmp_path):
-    """By hand: the first test file of the second speaker; of the evaluation set the map of names tells the same."""
+    """By hand: the first test file of the second speaker; for the evaluation set by the map."""
     prepare_voices(corpus, tmp_path)
     utterance = "sp0039-rm2-babb-ch100031-sg0001-mc12-lav-wlo-dg000"
     conditions = ("room", "distractor", "mic", "place", "angle", "session")
@@ -120,7 +120,7 @@ def test_any_folder_above_the_audio_will_do(corpus, tmp_path, below):
 
 
 def test_paths_of_the_lists_may_begin_at_another_root(corpus, tmp_path):
-    """Converted lists leave sid_dev/ out, or all folders; the keys may have another end of their name."""
+    """Converted lists omit sid_dev/ or all folders; file names of the keys differ in their end."""
     prepare_voices(corpus, tmp_path / "as_published")
     other = shutil.copytree(corpus, tmp_path / "corpus")
     lists = other / DEV_LISTS
@@ -198,7 +198,8 @@ def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, r
     root = spoilt(tmp_path, flaw)
     said = complaint(root, tmp_path / "out")
     assert re.search(
-        r"1 of 20 listed files are missing or cannot be read, first 'Lab41-SRI-VOiCES-rm2-none-sp0032",
+        r"1 of 20 listed files are missing or cannot be read, first "
+        r"'Lab41-SRI-VOiCES-rm2-none-sp0032",
         said,
     )
     assert re.search(reason, (tmp_path / "out" / "lost_files.voices_dev").read_text())
@@ -220,11 +221,17 @@ def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, r
     [
         (
             "unknown_in_keys",
-            r"dev-trial-keys.lst:4: 'sid_dev/.*sg0999.*' is unknown, expected a file of the test list",
+            (
+                r"dev-trial-keys.lst:4: 'sid_dev/.*sg0999.*' is unknown, "
+                r"expected a file of the test list"
+            ),
         ),
         (
             "unknown_enrolment",
-            r"dev-trial-keys.lst:4: '.*dg000x' is unknown, expected an enrolment of the enrolment list",
+            (
+                r"dev-trial-keys.lst:4: '.*dg000x' is unknown, "
+                r"expected an enrolment of the enrolment list"
+            ),
         ),
         (
             "one_key_without_class",
@@ -236,12 +243,18 @@ def test_a_lost_file_is_refused_by_name_and_with_leave_counted(tmp_path, flaw, r
         ),
         (
             "no_keys",
-            r"no dev-trial-keys.lst below it, expected it beside .*sid_dev, in sid_dev_lists_and_keys",
+            (
+                r"no dev-trial-keys.lst below it, expected it beside .*sid_dev, "
+                r"in sid_dev_lists_and_keys"
+            ),
         ),
         ("listed_twice", r"dev-test.lst: 'Lab41-.*' comes twice"),
         (
             "odd_name",
-            r"dev-test.lst: 'sid_dev/.*' is not a name of the corpus, expected Lab41-SRI-VOiCES-<room>",
+            (
+                r"dev-test.lst: 'sid_dev/.*' is not a name of the corpus, "
+                r"expected Lab41-SRI-VOiCES-<room>"
+            ),
         ),
         ("other_folder", r"dev-test.lst: '.*' is in the folder of sp0039, expected that of sp0032"),
         ("copied_file", r"sid_dev: sp0032/.*wav and sp9999/.*wav have one name"),
@@ -266,7 +279,10 @@ def test_an_evaluation_set_without_the_map_of_names_is_refused(tmp_path):
     [
         (
             "Evaluation_Data",
-            r"no folder sid_dev below it, expected Development_Data/.*; found .*sid_eval, the other set: give --set eval",
+            (
+                r"no folder sid_dev below it, expected Development_Data/.*; "
+                r"found .*sid_eval, the other set: give --set eval"
+            ),
         ),
         (
             "Development_Data/Speaker_Recognition/sid_dev/sp0032",

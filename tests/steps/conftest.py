@@ -1,4 +1,4 @@
-"""The tiny packed corpus, made once for all tests of training and extraction, and the data directory that stages 1 and 2 are tested on."""
+"""The tiny packed corpus of all tests of training and extraction, and data for stages 1 and 2."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of voice activity and of packing share: a data directory of two speakers, its stages 1 and 2, and ways to damage it."""
+"""Cases for tests of VAD and packing: a data directory, stages 1 and 2, and damaged files."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ LENIENT = {"max_unreadable_fraction": 0.9, "max_policy_fraction": 0.9}
 
 
 def make_data(home):
-    """Ten utterances of two speakers, four of them in trials, in several formats, as the data directory ``train``."""
+    """Data directory ``train``: ten utterances of two speakers in several formats."""
     folder = home / "train"
     (home / "audio").mkdir()
     wav_scp, utt2spk = {}, {}

@@ -1,4 +1,4 @@
-"""Bad input of back ends, scores, norms and calibration, through the real commands: one line, exit code 1, nothing written."""
+"""Bad input of back ends, scores, norms and calibration: one line, exit code 1, no output."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ PLDA = "name: plda\nlinks: [{name: mean}, {name: length_norm}]\n"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Embeddings of training and test speakers with provenance, data directories, a trained PLDA and its scores; read only."""
+    """Embeddings with provenance, data directories, a trained PLDA and its scores; read only."""
     folder, rng = tmp_path_factory.mktemp("made"), np.random.default_rng(3)
     for name, prefix, count in (("train", "c", 12), ("dev", "d", 6), ("test", "t", 6)):
         vectors, utt2spk, means = voices(rng, prefix, count)

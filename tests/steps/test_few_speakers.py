@@ -1,4 +1,4 @@
-"""Lists of few speakers: no interval, no band and no p is shown that means nothing, and it is said why."""
+"""Lists of few speakers: meaningless intervals, bands and p values are left out, with a reason."""
 
 import json
 from itertools import combinations

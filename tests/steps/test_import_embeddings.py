@@ -1,4 +1,4 @@
-"""Pickled embeddings of others: under our names, in archives that Kaldi reads, scored by the steps that score ours."""
+"""Pickled embeddings of others: converted to archives that Kaldi reads, and scored by our steps."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Keras' and TensorFlow's files, layer by layer: small networks imported, each layer's output against NumPy's from the same file."""
+"""Keras and TensorFlow files, layer by layer: outputs equal NumPy's from the same file."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,8 @@ def imported(folder, save, shapes, model, kind):
     return state, load_network(folder / "exp", "average")[0].double()
 
 
-def outputs_of(network, names, run):
-    """What the named modules give while the network runs: of modules that give frames too, the first."""
+def run_with_outputs(network, names, run):
+    """Outputs of the named modules; of a module with several outputs, the first."""
     found = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(
@@ -126,7 +126,7 @@ def test_rawnets_keras_layers_are_ours(tmp_path):
     given = torch.from_numpy(features_TF).float()[None]
     names = ["frames.blocks.0", "frames.blocks.1", "gru"]
     compare(
-        outputs_of(network.float(), names, lambda: network.trunk(given, torch.tensor([399]))),
+        run_with_outputs(network.float(), names, lambda: network.trunk(given, torch.tensor([399]))),
         expected,
         1e-5,
     )  # its GRU has states in float32
@@ -204,7 +204,9 @@ def test_vggs_keras_layers_are_ours(tmp_path, name, ghosts):
     expected["embedding"] = layers.relu(expected["pooling"] @ dense["kernel"] + dense["bias"])
     given = torch.from_numpy(frames_TF).double()[None]
     names = [*(f"blocks.{number}" for number in range(3)), "pooling"]
-    compare(outputs_of(network, names, lambda: network.trunk(given, torch.tensor([23]))), expected)
+    compare(
+        run_with_outputs(network, names, lambda: network.trunk(given, torch.tensor([23]))), expected
+    )
 
 
 def test_ge2es_tensorflow_layers_are_ours(tmp_path):
@@ -232,7 +234,8 @@ def test_ge2es_tensorflow_layers_are_ours(tmp_path):
     expected = {"lstm": x, "embedding": x[-1] / np.sqrt((x[-1] ** 2).sum() + 1e-6)}
     given = torch.from_numpy(frames_TF).double()[None]
     compare(
-        outputs_of(network, ["lstm"], lambda: network.trunk(given, torch.tensor([12]))), expected
+        run_with_outputs(network, ["lstm"], lambda: network.trunk(given, torch.tensor([12]))),
+        expected,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that others trained: imported, they give the embeddings that the published classes gave; whatever is not understood is refused by name."""
+"""Imported networks give the embeddings of the published classes; unknown content is refused."""
 
 import json
 
@@ -56,7 +56,8 @@ def test_an_imported_file_gives_the_embeddings_of_the_published_class(tmp_path, 
         found = embed(network, published, length)
         worst = max(worst, np.linalg.norm(found - reference) / np.linalg.norm(reference))
     print(
-        f"{name}: {counts['parameters']:,} parameters, {len(published.embeddings)} lengths, worst relative difference {worst:.1e}"
+        f"{name}: {counts['parameters']:,} parameters, {len(published.embeddings)} lengths, "
+        f"worst relative difference {worst:.1e}"
     )
     assert worst < LARGEST_DIFFERENCE
     assert facts["network"] == read_yaml(tmp_path / "exp" / "config.yaml")["model"]["name"]
@@ -73,7 +74,7 @@ CHANNELS, EMBEDDING, SPEAKERS = 4, 6, 3
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A small Deep Speaker's published state, with its classifier, and the configuration that says how small."""
+    """Published state of a small Deep Speaker with its classifier, and its configuration."""
     shapes = {}
     for stage in (1, 2):
         shapes[f"model.conv{stage}.weight"] = (CHANNELS, 1 if stage == 1 else CHANNELS, 5, 5)
@@ -96,7 +97,8 @@ def tiny(tmp_path):
     }
     config = tmp_path / "tiny.yaml"
     config.write_text(
-        f"model: {{name: deep_speaker, channels: [{CHANNELS}, {CHANNELS}], blocks: [1, 1], embedding_dim: {EMBEDDING}}}\n"
+        f"model: {{name: deep_speaker, channels: [{CHANNELS}, {CHANNELS}], blocks: [1, 1], "
+        f"embedding_dim: {EMBEDDING}}}\n"
     )
     return {key: draw(key, shape, 1) for key, shape in shapes.items()}, config
 

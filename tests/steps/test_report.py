@@ -251,8 +251,8 @@ def test_a_set_without_classes_is_named_and_the_others_are_evaluated(work, capsy
     assert {row["test_set"] for row in rows} == {"test"}
     messages = [
         (
-            "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but have no "
-            "error rate"
+            "hidden: 1,128 trials without a class (target, nontarget): they can be scored, but "
+            "have no error rate"
         ),
         (
             "impostors: all 1,056 trials are nontarget, expected both target and nontarget for an "

@@ -84,7 +84,7 @@ def count_missing_bytes(file: IO[bytes]) -> int:
 
 
 def _stated_data(file: IO[bytes], head: bytes, size: int) -> tuple[int, int]:
-    """First byte of the samples and their length in bytes, by the header; 0: it states no length."""
+    """Start of the samples and their length in bytes by the header; length 0: it states none."""
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return _wave_data(file, size)
     if head[:16] == W64_RIFF:
