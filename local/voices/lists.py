@@ -1,7 +1,8 @@
-"""Where the parts of VOiCES 2019 lie below any folder, and its lists of enrolment, test and keys.
+"""The folders of VOiCES 2019, and its lists of enrolment, test and keys.
 
-The evaluation set's names are those that public recipes read (recipes/voices/README.md cites them): its files are anonymous and lie in one folder,
-its keys name files without folder, and a map from a release after the challenge says who speaks where.
+The evaluation set has the names that public recipes read (recipes/voices/README.md cites them):
+its files are anonymous and in one folder, its keys name files without folder, and a map that was
+released after the challenge has the original names.
 """
 
 import os
@@ -15,7 +16,8 @@ from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
 from utils.files import read_foreign_lines, words_of
 
-LISTS = {  # what it is -> names that it goes by
+# Set -> list -> names of its file; one of them has to exist.
+LISTS: dict[str, dict[str, tuple[str, ...]]] = {
     "dev": {
         "enrol": ("dev-enroll.lst",),
         "test": ("dev-test.lst",),
@@ -34,148 +36,130 @@ HOMES = {
     "dev": "Development_Data/Speaker_Recognition/sid_dev/spNNNN/",
     "eval": "Evaluation_Data/Speaker_Recognition/sid_eval/",
 }
-DEEPEST = 6  # folders below the one that is given
+KNOWN_FOLDERS = (  # of the distribution
+    "Development_Data",
+    "Evaluation_Data",
+    "Training_Data",
+    "Speaker_Recognition",
+    "Automatic_Speech_Recognition",
+    "distant-16k",
+)
+SKIPPED_FOLDER = re.compile(r"\..*|sp\d+")  # hidden, or of a speaker
+DEEPEST = 6  # levels of folders that are searched
 KINDS = {"tgt": "target", "imp": "nontarget"}
 BLOCK_CHARACTERS = 1 << 24
 
 
 @dataclass
 class Located:
-    """Where one set lies.
-
-    Attributes
-    ----------
-    audio : path
-        ``sid_dev`` or ``sid_eval``.
-    lists : dict of str to path
-        ``enrol``, ``test``, ``keys`` and, of the evaluation set, ``map`` where it is there.
-    """
+    """Folder of a set's audio, and its lists: ``enrol``, ``test``, ``keys``, perhaps ``map``."""
 
     audio: Path
     lists: dict[str, Path]
 
 
 def locate(root: Path, part: str) -> Located:
-    """Find a set's audio and lists below a folder.
+    """Audio and lists of ``dev`` or ``eval``, below a folder or beside the audio folder itself.
 
-    Parameters
-    ----------
-    root : path
-        The audio folder itself, or any above it.
-    part : str
-        ``dev`` or ``eval``.
-
-    Raises
-    ------
-    UserError
-        They are not there, or twice; says what is there instead.
+    UserError: they are missing, or there are several.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; correct --voices")
-    start = root.parent if root.name in TREES.values() else root
+    start = root
+    if root.name in TREES.values():
+        start = root.parent
     trees: dict[str, list[Path]] = {tree: [] for tree in TREES.values()}
-    named: dict[str, list[Path]] = {}
+    paths_by_name: dict[str, list[Path]] = {}
     below = []
-    for folder, names in walk(start):
-        below += [folder] if folder != start else []
+    for folder, names in _walk(start):
+        if folder != start:
+            below.append(folder)
         if folder.name in trees:
             trees[folder.name].append(folder)
         for name in names:
-            named.setdefault(name, []).append(folder / name)
+            paths_by_name.setdefault(name, []).append(folder / name)
     audio = trees[TREES[part]]
     if len(audio) != 1:
-        raise UserError(_wrong_root(root, part, audio, trees, below))
+        raise UserError(_explain_no_audio(root, part, audio, trees, below))
     lists: dict[str, Path] = {}
-    for kind, known in LISTS[part].items():
-        found = [path for name in known for path in named.get(name, [])]
-        if len(found) > 1:
+    for kind, known_names in LISTS[part].items():
+        paths: list[Path] = []
+        for name in known_names:
+            paths += paths_by_name.get(name, [])
+        if len(paths) > 1:
             raise UserError(
-                f"{root}: {found[0]} and {found[1]} are both the {part} set's list of {kind}, expected one; give the folder of one"
+                f"{root}: {paths[0]} and {paths[1]} are both the {part} set's list of {kind}, "
+                "expected one; give the folder of one"
             )
-        if not found and kind not in MAY_BE_MISSING:
+        if paths:
+            lists[kind] = paths[0]
+        elif kind not in MAY_BE_MISSING:
             raise UserError(
-                f"{root}: no {known[0]} below it, expected it beside {audio[0]}, in {TREES[part]}_lists_and_keys; unpack that folder too"
+                f"{root}: no {known_names[0]} below it, expected it beside {audio[0]}, in "
+                f"{TREES[part]}_lists_and_keys; unpack that folder too"
             )
-        if found:
-            lists[kind] = found[0]
     return Located(audio[0], lists)
 
 
-def walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders in byte order with the names of their files; folders of audio are not entered.
-
-    Parameters
-    ----------
-    start : path
-        Where to begin.
-    """
-    for folder, folders, files in os.walk(start, followlinks=True):
+def _walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders in byte order, with the names of their files; those of audio without any."""
+    for folder, subfolders, files in os.walk(start, followlinks=True):
         path = Path(folder)
         is_audio = path.name in TREES.values()
         depth = len(path.relative_to(start).parts)
-        folders[:] = (
-            []
-            if is_audio or depth >= DEEPEST
-            else sorted(name for name in folders if not re.fullmatch(r"\..*|sp\d+", name))
-        )
-        yield path, [] if is_audio else sorted(files)
+        searched = []
+        if not is_audio and depth < DEEPEST:
+            searched = [name for name in sorted(subfolders) if not SKIPPED_FOLDER.fullmatch(name)]
+        subfolders[:] = searched
+        if is_audio:
+            yield path, []
+        else:
+            yield path, sorted(files)
 
 
-def _wrong_root(
+def _explain_no_audio(
     root: Path,
     part: str,
     audio: Sequence[Path],
     trees: Mapping[str, Sequence[Path]],
     below: Sequence[Path],
 ) -> str:
-    """Why a folder will not do, in one line."""
+    """Why a folder is not one with the set's audio, and what to give instead."""
     if audio:
-        return f"{root}: {audio[0]} and {audio[1]} are both {TREES[part]}, expected one; give the folder of one of them"
+        return (
+            f"{root}: {audio[0]} and {audio[1]} are both {TREES[part]}, expected one; give the "
+            "folder of one of them"
+        )
     wanted = f"{root}: no folder {TREES[part]} below it, expected {HOMES[part]} of VOiCES 2019"
     for other, tree in TREES.items():
         if trees[tree]:
-            return f"{wanted}; found {trees[tree][0]}, the other set: give --set {other} (--part of local.prepare_voices), or unpack the {part} set"
-    above = next(
-        (folder for folder in root.absolute().parents if folder.name in TREES.values()), None
-    )
-    if above:
-        return f"{wanted}; it lies in {above}: give that folder, or one above it"
-    known = (
-        "Development_Data",
-        "Evaluation_Data",
-        "Training_Data",
-        "Speaker_Recognition",
-        "Automatic_Speech_Recognition",
-        "distant-16k",
-    )
-    nearest = next(
-        (folder for folder in below if folder.name in known), below[0] if below else None
-    )
-    return f"{wanted}; the nearest is {nearest or 'an empty folder'}: correct --voices, or unpack the whole archive"
+            return (
+                f"{wanted}; {trees[tree][0]} is the other set: give --set {other} (--part of "
+                f"local.prepare_voices), or unpack the {part} set"
+            )
+    for folder in root.absolute().parents:
+        if folder.name in TREES.values():
+            return f"{wanted}; it is inside {folder}: give that folder, or one above it"
+    nearest = "an empty folder"
+    known = [folder for folder in below if folder.name in KNOWN_FOLDERS]
+    candidates = [*known, *below]
+    if candidates:
+        nearest = str(candidates[0])
+    return f"{wanted}; the nearest is {nearest}: correct --voices, or unpack the whole archive"
 
 
 def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
-    """The words of each line of one of the corpus' lists.
+    """The first ``width`` words of each line of a list; with ``more``, lines may have others.
 
-    Parameters
-    ----------
-    path : path
-        ASCII; LF or CRLF, blanks or tabs, the last line may lack its end.
-    width : int
-        Words that every line has.
-    more : bool
-        Further words may follow, and are left aside.
-
-    Raises
-    ------
-    UserError
-        The file is empty, or a line has other than so many words.
+    UserError: the file is empty, or a line has another number of words.
     """
     rows = [words_of(line) for line in read_foreign_lines(path)]
-    for number, row in enumerate(rows, 1):
-        if len(row) not in (0, width) and not (more and len(row) > width):
+    for number, row in enumerate(rows, start=1):
+        is_longer = more and len(row) > width
+        if len(row) not in (0, width) and not is_longer:
             raise UserError(
-                f"{path}:{number}: {len(row)} words '{' '.join(row)[:120]}', expected {width}; is it another list?"
+                f"{path}:{number}: {len(row)} words '{' '.join(row)[:120]}', expected {width}; is "
+                "it another list?"
             )
     if not any(rows):
         raise UserError(f"{path}: empty; fetch the list again")
@@ -183,22 +167,12 @@ def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
 
 
 def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, str]) -> Trials:
-    """Read the list of keys in blocks.
+    """The trials of the keys, read in blocks, as there are 4 million.
 
-    Parameters
-    ----------
-    path : path
-        ``<enrolment> <test file> tgt|imp`` on each line, the file with or without folders;
-        or no line has a class (hidden keys): such trials can be scored.
-    models : mapping of str to str
-        Enrolment of the enrolment list -> name of the model.
-    utterances : mapping of str to str
-        Name of a recording of the test list -> utterance.
-
-    Raises
-    ------
-    UserError
-        A line has another number of words than the first, or an unknown word.
+    Lines are ``<enrolment> <test file> tgt|imp``, the file with or without folders; or no line has
+    a class (hidden keys): such trials are scored. ``models`` has enrolment of the enrolment list ->
+    name of the model, ``utterances`` recording of the test list -> utterance. UserError: a line has
+    another number of words than the first, or an unknown word.
     """
     columns: list[list[str]] = []
     known_sides: dict[str, str] = {}  # test side as the list writes it -> utterance
@@ -206,13 +180,14 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
     with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
         while lines := file.readlines(BLOCK_CHARACTERS):
             if not columns:
-                columns = [[] for _ in range(_columns_of_keys(lines))]
+                columns = [[] for _ in range(_count_columns(lines))]
             tables = (models, known_sides, KINDS)[: len(columns)]
             words = "".join(lines).split()
             block = [words[index :: len(columns)] for index in range(len(columns))]
             for side in set(block[1]).difference(known_sides):
-                if stem_of(side) in utterances:
-                    known_sides[side] = utterances[stem_of(side)]
+                stem = stem_of(side)
+                if stem in utterances:
+                    known_sides[side] = utterances[stem]
             is_whole = len(words) == len(columns) * len(lines)
             pairs = list(zip(tables, block, strict=True))
             if not is_whole or not all(table.keys() >= set(side) for table, side in pairs):
@@ -223,33 +198,35 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
     return Trials(*columns)
 
 
-def _columns_of_keys(lines: Sequence[str]) -> int:
-    """2 for a list without classes, else 3: the number of words of the first line that has any."""
+def _count_columns(lines: Sequence[str]) -> int:
+    """2 if the first line that is not empty has no class, else 3."""
     for line in lines:
         words = line.split()
+        if len(words) == 2:
+            return 2
         if words:
-            return 2 if len(words) == 2 else 3
+            return 3
     return 3
 
 
 def _refuse_bad_line(
-    path: Path, lines: Sequence[str], before: int, tables: Sequence[Mapping[str, str]]
+    path: Path, lines: Sequence[str], num_before: int, tables: Sequence[Mapping[str, str]]
 ) -> None:
-    """Name the first bad line of the keys; empty lines are allowed."""
+    """Raise UserError for the first bad line of a block, if any; empty lines are allowed."""
     expected = ("an enrolment of the enrolment list", "a file of the test list", "tgt or imp")
     layout = "<enrolment> <test file>"
     if len(tables) == 3:
         layout += " tgt|imp"
-    for number, line in enumerate(lines, before + 1):
+    for number, line in enumerate(lines, num_before + 1):
         words = line.split()
         if len(words) not in (0, len(tables)):
             raise UserError(
                 f"{path}:{number}: {len(words)} words '{line.strip()[:120]}', "
                 f"expected {len(tables)}: {layout}; is the list cut short?"
             )
-        for word, table, what in zip(words, tables, expected, strict=False):
+        for word, table, expectation in zip(words, tables, expected, strict=False):
             if word not in table:
                 raise UserError(
-                    f"{path}:{number}: '{word}' is unknown, expected {what}; "
+                    f"{path}:{number}: '{word}' is unknown, expected {expectation}; "
                     "keys and lists are of different sets or versions: fetch both again"
                 )

@@ -281,12 +281,12 @@ def test_an_evaluation_set_without_the_map_of_names_is_refused(tmp_path):
             "Evaluation_Data",
             (
                 r"no folder sid_dev below it, expected Development_Data/.*; "
-                r"found .*sid_eval, the other set: give --set eval"
+                r".*sid_eval is the other set: give --set eval"
             ),
         ),
         (
             "Development_Data/Speaker_Recognition/sid_dev/sp0032",
-            r"it lies in .*sid_dev: give that folder",
+            r"it is inside .*sid_dev: give that folder",
         ),
         ("empty", r"the nearest is an empty folder"),
         ("Training_Data/ASR_train", r"no folder sid_dev below it"),

@@ -169,7 +169,7 @@ def test_a_wrong_root_is_one_line(runs, tmp_path):
         "voices", "--voices", wrong, "--model", model_of(runs), "--workdir", tmp_path, code=1
     )
     assert re.search(
-        r"no folder sid_dev below it, expected .*; it lies in .*sid_dev: give that folder",
+        r"no folder sid_dev below it, expected .*; it is inside .*sid_dev: give that folder",
         last_line(text),
     )
 
