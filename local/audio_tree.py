@@ -25,9 +25,9 @@ from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_lines
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".m4a")
-ANY = ("",)  # ends of the names of all files
+ANY = ("",)  # as suffixes: all files
 FILES_PER_PART = 10_000  # measured in about a second, then written to the cache
-FEW_FILES = 1_000  # are measured sooner than processes start
+FEW_FILES = 1_000  # up to so many, starting processes would take longer than measuring
 # In names of files; the last range is bytes that are not UTF-8.
 ODD = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -47,11 +47,11 @@ def list_audio(
 def find_audio(
     root: Path, suffixes: Sequence[str] = SUFFIXES, jobs: int = 8
 ) -> tuple[list[tuple[str, int]], Counter[str]]:
-    """Audio files below a folder by ends of names (any case), listed by ``jobs`` threads.
+    """Files below a folder with one of the suffixes (any case), listed by ``jobs`` threads.
 
     Links are followed; a link to nothing has 0 bytes. The counter has the files and folders of
     operating systems that are left out, by kind (`utils.audio.leftovers`). UserError: a folder is
-    missing, cannot be listed or contains itself, or a name is not a line of UTF-8 text.
+    missing, cannot be listed or contains itself, or a name is not UTF-8 or has control characters.
     """
     root = Path(root)
     if not root.is_dir():

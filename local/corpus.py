@@ -13,7 +13,7 @@ from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_foreign_lines, words_of
 from utils.receipts import Task
 
-SHOWN_GONE = 3  # names of files in a message
+SHOWN_GONE = 3  # names of files that are gone, in a message
 MISSING = "missing"  # reason in the ledger, beside those of utils/data_dir/ledger.py
 
 
@@ -21,7 +21,7 @@ def read_protocol(path: Path) -> dict[str, str]:
     """First field of each line of a corpus' list -> rest of the line, in the file's order.
 
     UTF-8 with or without a byte order mark; fields separated by blanks or tabs; LF or CRLF.
-    UserError: the file is missing, empty or not UTF-8; a line has one field; a field comes twice.
+    UserError: the file is missing, empty or not UTF-8; a line has one field; a name comes twice.
     """
     if not Path(path).exists():
         raise UserError(
@@ -125,9 +125,9 @@ def measure(
 
 
 def changed_listing(root: Path, homes: Iterable[Path]) -> str:
-    """What changed in a corpus whose listing has another digest than before.
+    """A text about what changed in a corpus whose listing has another digest than before.
 
-    Names the files that are gone, where the data directories ``homes`` list them.
+    It names files that are gone, as far as the wav.scp of the data directories ``homes`` has them.
     """
     folder = path_from_checkout(root)
     entries: dict[str, None] = {}
@@ -138,10 +138,10 @@ def changed_listing(root: Path, homes: Iterable[Path]) -> str:
     gone = [entry for entry in inside if not os.path.exists(entry)]
     if not gone:
         return f"files of {folder} are new, gone or of another size"
-    kind = "files"
+    noun = "files"
     if len(gone) == 1:
-        kind = "file"
-    text = f"{len(gone):,} {kind} gone: {', '.join(gone[:SHOWN_GONE])}"
+        noun = "file"
+    text = f"{len(gone):,} {noun} gone: {', '.join(gone[:SHOWN_GONE])}"
     if len(gone) > SHOWN_GONE:
         text += f" and {len(gone) - SHOWN_GONE} more"
     return text

@@ -1,8 +1,8 @@
 """Room impulse responses of rectangular rooms by the image-source method.
 
-Each reflection off a wall is the sound of a mirror image of the source behind it.  Images are
+Each reflection off a wall is the sound of a mirror image of the source behind it. Images are
 mirrored again, and each one is as far away as its sound has travelled, and weaker by that distance
-and by its reflections.  The walls' absorption is fitted to the reverberation time asked for.
+and by its reflections. The walls' absorption is fitted to the reverberation time asked for.
 
 References
 ----------
@@ -35,8 +35,8 @@ def room_response(
     """Impulse response (float32) from a source to a microphone, from the emission of the sound on.
 
     Length, width and height of the room, and positions from one of its corners, are (3,) arrays.
-    The direct sound is 1, and the response ends `rt60_seconds` after it; `rng` draws displacements
-    of the images.  ValueError: no walls give the room this reverberation time (`decay_seconds`).
+    The direct sound is 1, and the response ends ``rt60_seconds`` after it; ``rng`` draws displacements
+    of the images. ValueError: no walls give the room this reverberation time (`decay_seconds`).
     """
     direct_metres = float(np.linalg.norm(np.subtract(source_metres, microphone_metres)))
     max_metres = direct_metres + SOUND_METRES_PER_SECOND * rt60_seconds
@@ -60,8 +60,8 @@ def image_sources(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances from the microphone and numbers of reflections, (N,) each, of the images in range.
 
-    The source itself has 0 reflections.  Arguments are those of `room_response`; images farther
-    than `max_metres` are left out.
+    The source itself has 0 reflections. Arguments are those of `room_response`; images farther
+    than ``max_metres`` are left out.
     """
     axes = []
     for length, source, microphone in zip(
@@ -87,7 +87,7 @@ def wall_reflection(metres: np.ndarray, bounces: np.ndarray, rt60_seconds: float
     """The walls' reflection coefficient of pressure that gives a reverberation time.
 
     Sabine's formula and its successors assume a diffuse field, which a box has not, so the energy
-    of the images themselves is fitted.  ValueError as in `room_response`.
+    of the images themselves is fitted. ValueError as in `room_response`.
     """
     from scipy.optimize import brentq
 
@@ -110,7 +110,7 @@ def wall_reflection(metres: np.ndarray, bounces: np.ndarray, rt60_seconds: float
 def decay_seconds(energy: np.ndarray, rate_hz: float) -> float:
     """Reverberation time of (n,) energies over time (a response's squares) by Schroeder's integral.
 
-    The slope from -5 to -35 dB, extended to -60 dB (ISO 3382-1: T30).  Schroeder, "New method of
+    The slope from -5 to -35 dB, extended to -60 dB (ISO 3382-1: T30). Schroeder, "New method of
     measuring reverberation time", J. Acoust. Soc. Am. 37, 1965.
     """
     remaining = np.cumsum(energy[::-1])[::-1]

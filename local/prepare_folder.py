@@ -86,8 +86,8 @@ def prepare_folder(
     output : path
         Gets train, dev and test and, if asked for, noise and rirs.
     root : path or None
-        Where relative paths of a table or of wav.scp start; None: the table's folder, or the
-        current one.
+        Folder that relative paths of a table or of wav.scp start from; None: the table's folder, or
+        the current one.
     columns : dict or None
         Our name of a table's column -> its name there, for example ``{speaker: client_id}``.
     formats : str
@@ -95,11 +95,11 @@ def prepare_folder(
     dev_share, test_share : float
         Shares of the speakers, at least two speakers each; sets that the corpus names are kept.
     sessions, enrol_utterances : str and int
-        Of the trials that steps.make_trials will make of dev and test: speakers with too few
-        utterances for them are for training, and a corpus without such trials is an error. None:
-        no trials are wanted.
+        Options of steps.make_trials, which will make the trials of dev and test: speakers with too
+        few utterances for such trials are used for training, and a corpus without such trials is an
+        error. None: no trials are wanted.
     min_sample_rate_hz : int
-        Recordings of a lower rate are dropped, by the ledger's policy.
+        Recordings of a lower rate are dropped, and count for ``max_policy_fraction``.
     max_unreadable_fraction, max_policy_fraction : float
         More utterances than this (and than one) that cannot be read, or that are dropped by policy,
         are an error.
@@ -129,7 +129,7 @@ def prepare_folder(
     Raises
     ------
     UserError
-        It is not a corpus, or too much of it is missing or cannot be used.
+        This is not a corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
     refuse_negative(channel)

@@ -34,7 +34,7 @@ NOISE_RMS = 0.1
 SECONDS_PER_SENTENCE = 4.5  # with the silence around it, mean of the 1,800 of seed 1
 SECONDS_PER_RESPONSE = 0.4
 BYTES_PER_SECOND = 2 * SAMPLE_RATE_HZ
-IMPOSTORS = ("one sex", "two sexes")
+NONTARGET_KINDS = ("one sex", "two sexes")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def prepare_mini(output: Path, *, size: str = "full", seed: int = 1, jobs: int =
         ``full``: 150 speakers, 1800 utterances; ``tiny``: 14 speakers, 56 utterances, for
         structural tests.
     seed : int
-        Of all draws, not negative.
+        Seed of all draws, 0 or more.
     jobs : int
         Number of processes.
 
@@ -245,25 +245,26 @@ def design_trials(
     utt2condition: Mapping[str, str],
     seed: int,
 ) -> list[str]:
-    """All target pairs; for each, in the same conditions, nontarget pairs of one sex and of two.
+    """All target pairs, and for each of them nontarget pairs of the same conditions.
 
-    Two of each kind, or one where speakers are too few; so the conditions of a trial carry no
-    information about its class. Across conditions the enrolment side has the condition that is
+    These are two within a sex and two across the sexes, or one of each where speakers are too few.
+    So the conditions of a trial carry no information about its class. Across conditions the enrolment side has the condition that is
     first in byte order. Returns lines ``<enrol> <test> target|nontarget`` in byte order.
     """
     pairs = _group_pairs(utt2spk, spk2gender, utt2condition)
-    conditions = sorted({key[:2] for key in pairs})
+    condition_pairs = sorted({key[:2] for key in pairs})
     ratio = 2
-    for both in conditions:
-        for kind in IMPOSTORS:
-            ratio = min(ratio, len(pairs[*both, kind]) // len(pairs[*both, "target"]))
+    for condition_pair in condition_pairs:
+        num_targets = len(pairs[*condition_pair, "target"])
+        for kind in NONTARGET_KINDS:
+            ratio = min(ratio, len(pairs[*condition_pair, kind]) // num_targets)
     rng = np.random.default_rng(seed)
     trials = []
-    for both in conditions:
-        targets = pairs[*both, "target"]
+    for condition_pair in condition_pairs:
+        targets = pairs[*condition_pair, "target"]
         trials += [f"{pair} target" for pair in targets]
-        for kind in IMPOSTORS:
-            chosen = rng.choice(pairs[*both, kind], ratio * len(targets), replace=False)
+        for kind in NONTARGET_KINDS:
+            chosen = rng.choice(pairs[*condition_pair, kind], ratio * len(targets), replace=False)
             trials += [f"{pair} nontarget" for pair in chosen]
     return sorted(trials)
 
@@ -271,7 +272,7 @@ def design_trials(
 def _group_pairs(
     utt2spk: Mapping[str, str], spk2gender: Mapping[str, str], utt2condition: Mapping[str, str]
 ) -> dict[tuple[str, str, str], list[str]]:
-    """Conditions of enrolment and test, kind -> all pairs."""
+    """Condition of enrolment, condition of test, kind of trial -> all pairs of utterances."""
 
     def condition_and_name(utterance):
         return utt2condition[utterance], utterance

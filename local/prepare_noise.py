@@ -20,8 +20,8 @@ from utils.receipts import Task
 
 FORMAT = 1
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg"}
-# Noises beside the responses in RIRS_NOISES.
-NO_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"
+# Files of RIRS_NOISES that are noises.
+NOT_RESPONSES = "pointsource_noises/|real_rirs_isotropic_noises/[^/]*noise"
 
 
 def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
@@ -76,7 +76,7 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
         other = names.setdefault(utterance_id(file), file)
         if other != file:
             raise UserError(
-                f"{source}: {other} and {file} would both be called '{utterance_id(file)}'; "
+                f"{source}: {other} and {file} would both have the id '{utterance_id(file)}'; "
                 "rename one"
             )
     utt2type = {name: _noise_type(file, source) for name, file in names.items()}
@@ -103,16 +103,18 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
 
 def _noise_type(file: Path, source: Path) -> str:
     """The first folder of a file's path below the source, or the source's own name."""
-    folder = file.parts[0] if len(file.parts) > 1 else source.name
+    folder = source.name
+    if len(file.parts) > 1:
+        folder = file.parts[0]
     return utterance_id(Path(folder))
 
 
 def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
-    """Make the data directories ``noise`` and ``rirs`` for augmentation, if given; their counts.
+    """Make the data directories ``noise`` and ``rirs`` of the trees that are given; their counts.
 
-    `noise` is a tree of noises; of MUSAN the folder with music/, noise/ and speech/, or its parent.
-    `rirs` is a tree of room responses; of RIRS_NOISES the folder with simulated_rirs/, from which
-    noises are ignored, or its parent.
+    ``noise`` is a tree of noises, or the parent of MUSAN's folder (with music/, noise/, speech/).
+    ``rirs`` is a tree of room responses, or the parent of that of RIRS_NOISES (with
+    simulated_rirs/), from which noises are ignored.
     """
     counts = {}
     if noise:
@@ -120,7 +122,9 @@ def prepare_bank(output: Path, noise: Path | None, rirs: Path | None) -> dict:
         counts["noise"] = prepare_noise(root, output / "noise")
     if rirs:
         root = _corpus_folder(rirs, "RIRS_NOISES", "simulated_rirs")
-        leave_out = NO_RESPONSES if (root / "simulated_rirs").is_dir() else ""
+        leave_out = ""
+        if (root / "simulated_rirs").is_dir():
+            leave_out = NOT_RESPONSES
         counts["rirs"] = prepare_noise(root, output / "rirs", leave_out=leave_out)
     return counts
 
@@ -134,8 +138,10 @@ def _corpus_folder(given: Path, name: str, member: str) -> Path:
 
 def utterance_id(file: Path) -> str:
     """A relative path as an utterance id: ``-`` joins folders, other signs become ``_``."""
-    suffix = file.suffix if file.suffix.lower() in AUDIO_SUFFIXES else ""
-    return plain("-".join(file.parts).removesuffix(suffix), "-").replace(".", "_")
+    name = "-".join(file.parts)
+    if file.suffix.lower() in AUDIO_SUFFIXES:
+        name = name.removesuffix(file.suffix)
+    return plain(name, "-").replace(".", "_")
 
 
 if __name__ == "__main__":

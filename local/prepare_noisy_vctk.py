@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from local.corpus import changed_listing, path_from_checkout
-from local.vctk.tree import DEEPEST, folders_below
+from local.vctk.tree import MAX_DEPTH, folders_below
 from utils.audio import audio_info, read_audio
 from utils.cli import run
 from utils.errors import UnreadableAudio, UserError
@@ -155,7 +155,7 @@ def _find_pairs(given: Path, part: str) -> tuple[dict[str, Pair], list[str]]:
         )
     folders: dict[str, list[Path]] = {}
     # Some archives have a folder in a folder of the same name.
-    for folder in folders_below(given, DEEPEST):
+    for folder in folders_below(given, MAX_DEPTH):
         folders.setdefault(folder.name, []).append(folder)
     stems = PARTS["all"]
     if part == "found":

@@ -25,8 +25,8 @@ from utils.receipts import Task
 
 FORMAT = 1
 TRAIN_PERCENT = 85
-LEAST_DEV, LEAST_SPEAKERS = 2, 2  # trials need two speakers
-# Of the texts, those without a recording; the published 0.80 has one.
+MIN_SPEAKERS = 2  # of a set: trials need two
+# Share of the texts that may have no recording; of the published 0.80, one has none.
 MAX_MISSING_FRACTION = 0.01
 SHOWN = 5
 
@@ -132,9 +132,9 @@ def _split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]
     num_train = TRAIN_PERCENT * total // 100  # dev among them
     num_dev = dev_speakers
     if num_dev is None:
-        num_dev = max(LEAST_DEV, num_train // 10)
-    is_dev_possible = num_dev == 0 or LEAST_DEV <= num_dev <= num_train - LEAST_SPEAKERS
-    if not is_dev_possible or total - num_train < LEAST_SPEAKERS:
+        num_dev = max(MIN_SPEAKERS, num_train // 10)
+    is_dev_possible = num_dev == 0 or MIN_SPEAKERS <= num_dev <= num_train - MIN_SPEAKERS
+    if not is_dev_possible or total - num_train < MIN_SPEAKERS:
         raise UserError(
             f"{tree.root}: {total} speakers leave {num_train} for training, {num_dev} of them for "
             f"dev, and {total - num_train} for test; expected 2 or more in each; give another "
@@ -175,7 +175,7 @@ def _refuse_incomplete(
     if faults and not allow_incomplete:
         raise UserError(
             f"{tree.root}: {'; '.join(faults)} (list: {output / 'missing'}), expected the whole of "
-            f"VCTK {tree.version}: half-extracted; extract it again, or give --allow-incomplete"
+            f"VCTK {tree.version}; extract it again, or give --allow-incomplete"
         )
     return missing
 
@@ -239,7 +239,7 @@ def _write_set(
         if _speaker(utterance) in speakers:
             utt2spk[utterance] = _speaker(utterance)
     present = set(utt2spk.values())
-    if len(present) < LEAST_SPEAKERS:
+    if len(present) < MIN_SPEAKERS:
         raise UserError(
             f"{tree.root}: {len(present)} of {len(speakers)} speakers of {task.home.name} have "
             "recordings to use, expected 2 or more; give another --mic or --mode, or the whole "

@@ -94,11 +94,13 @@ def prepare_voxceleb(
     Raises
     ------
     UserError
-        A corpus or list is missing, incomplete or another one, or test speakers would be trained
-        on.
+        A corpus or list is missing, incomplete or not the published one, or test speakers would be
+        trained on.
     """
     if not tests:
-        tests = [name for name in LISTS if training == "vox2dev" or not LISTS[name].draws_on_dev]
+        tests = [
+            name for name in LISTS if training == "vox2dev" or not LISTS[name].uses_dev_speakers
+        ]
     tests = list(tests)
     roots = {"voxceleb1": voxceleb1}
     if voxceleb2 is not None:

@@ -52,7 +52,7 @@ def simulate_rooms(
 
     ``rirs.ark``, ``wav.scp``, ``utt2spk`` (response -> room), ``utt2dur``, and of each response
     ``utt2room`` (``<length>x<width>x<height>`` in metres), ``utt2rt60`` (seconds) and
-    ``utt2distance`` (metres from source to microphone).  Sizes alternate.
+    ``utt2distance`` (metres from source to microphone). Rooms are small, medium and large in turn.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def simulate_rooms(
     responses_per_room : int
         Number of positions of source and microphone in each room.
     small_metres : (shortest, longest) or None
-        Range of length and width of small rooms; None: no small rooms.  Heights are 2 to 5 m.
+        Range of length and width of small rooms; None: no small rooms. Heights are 2 to 5 m.
     medium_metres : (shortest, longest) or None
         The same for medium rooms.
     large_metres : (shortest, longest) or None
@@ -185,8 +185,8 @@ def _draw_room(
     """Draw a room, and a reverberation time in the range out of those that it can have.
 
     `metres` is the range of length and width; the room has positions at least 1.5 times
-    `nearest_metres` apart.  Reverberation time by absorption: Eyring, "Reverberation time in 'dead'
-    rooms", J. Acoust. Soc. Am. 1, 1930.  UserError, which names the size: there is no such room.
+    `nearest_metres` apart. Reverberation time by absorption: Eyring, "Reverberation time in 'dead'
+    rooms", J. Acoust. Soc. Am. 1, 1930. UserError, which names the size: there is no such room.
     """
     for _ in range(MAX_DRAWS):
         sides = np.array([*rng.uniform(*metres, 2), rng.uniform(*HEIGHT_METRES)])
@@ -199,7 +199,7 @@ def _draw_room(
         if low <= high and np.linalg.norm(sides - 2 * WALL_METRES) > 1.5 * nearest_metres:
             return _Room(sides, float(rng.uniform(low, high)))
     raise UserError(
-        f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) found with a reverberation "
+        f"--rt60-seconds: no {size} room ({metres[0]} to {metres[1]} m) has a reverberation "
         f"time of {rt60_seconds[0]} to {rt60_seconds[1]} s and positions {nearest_metres} m apart; "
         f"change it, --{size}-metres or --distance-metres"
     )
@@ -229,7 +229,7 @@ def _draw_response(
     sides = "x".join(f"{side:.1f}" for side in room.metres)
     raise UserError(
         f"--distance-metres: no positions {distance_metres[0]} to {distance_metres[1]} m apart "
-        f"found in a room of {sides} m; widen the range"
+        f"give a room of {sides} m its reverberation time; widen the range"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from local.trial_design import stratified_order
 from utils.errors import UserError
 
-FEWEST = 2  # speakers of a set: one has no impostors
+MIN_SPEAKERS = 2  # of a set: one speaker has no nontarget trials
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def split_speakers(
     spk2set = dict(spk2set)
     shares = {"test": test_share, "dev": dev_share}
     open_sets = [name for name in shares if name not in spk2set.values()]
-    wanted = {name: max(FEWEST, round(shares[name] * len(spk2sex))) for name in open_sets}
+    wanted = {name: max(MIN_SPEAKERS, round(shares[name] * len(spk2sex))) for name in open_sets}
     for index, name in enumerate(open_sets):
         free = _free_speakers(spk2sex, spk2set)
         fit = free
@@ -95,8 +95,8 @@ def _share_of_few(
     num_wanted = sum(wanted[each] for each in open_sets)
     if num_wanted <= num_candidates:
         return wanted[name]
-    most = num_candidates - FEWEST * (len(open_sets) - 1)
-    return max(FEWEST, min(most, num_candidates * wanted[name] // num_wanted))
+    most = num_candidates - MIN_SPEAKERS * (len(open_sets) - 1)
+    return max(MIN_SPEAKERS, min(most, num_candidates * wanted[name] // num_wanted))
 
 
 def _refuse_few_candidates(
@@ -109,19 +109,19 @@ def _refuse_few_candidates(
     for name in open_sets:
         fit = len(testable.speakers[name])
         unfit = len(spk2sex) - fit
-        if unfit and len(sets[name]) < FEWEST:
+        if unfit and len(sets[name]) < MIN_SPEAKERS:
             raise UserError(
-                f"{fit} of {len(spk2sex)} speakers can be in dev and test, expected {FEWEST} or "
+                f"{fit} of {len(spk2sex)} speakers can be in dev and test, expected {MIN_SPEAKERS} or "
                 f"more for each; {unfit} {testable.lack} and are for training only; "
                 f"{testable.hint}"
             )
 
 
 def _refuse_small_sets(sets: Mapping[str, list[str]], num_speakers: int) -> None:
-    if all(len(speakers) >= FEWEST for speakers in sets.values()):
+    if all(len(speakers) >= MIN_SPEAKERS for speakers in sets.values()):
         return
     sizes = ", ".join(f"{len(speakers)} for {name}" for name, speakers in sets.items())
     raise UserError(
-        f"{num_speakers} speakers leave {sizes}, expected {FEWEST} or more for each; "
+        f"{num_speakers} speakers leave {sizes}, expected {MIN_SPEAKERS} or more for each; "
         "add speakers, or change the shares or the column of sets"
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from utils.trials.pairs import Pairs, Sides, sorted_trials
 
-IMPOSTORS_PER_TARGET = 10
+NONTARGETS_PER_TARGET = 10
 
 Trial = tuple[
     str, str, bool
@@ -27,15 +27,15 @@ def design_trials(
     groups = [spk2group[speaker] for speaker in speakers]
     sides = Sides.of_utterances(speaker=speakers, group=groups)
     targets = Pairs(sides, "target")
-    wanted = IMPOSTORS_PER_TARGET // 2 * len(targets)
+    wanted = NONTARGETS_PER_TARGET // 2 * len(targets)
     chosen, shortages = [targets.at(np.arange(len(targets)))], []
     random = np.random.default_rng(seed)
     for name, kind in (("same", "same_group"), ("different", "cross_group")):
-        impostors = Pairs(sides, kind)
-        chosen.append(impostors.at(impostors.draw(wanted, random)))
-        if len(impostors) < wanted:
+        nontargets = Pairs(sides, kind)
+        chosen.append(nontargets.at(nontargets.draw(wanted, random)))
+        if len(nontargets) < wanted:
             shortages.append(
-                f"only {len(impostors)} of {wanted} nontarget trials of the {name} sex and age "
+                f"only {len(nontargets)} of {wanted} nontarget trials of the {name} sex and age "
                 "group exist"
             )
     enrol, test, is_target = sorted_trials(chosen, [True, False, False])

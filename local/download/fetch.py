@@ -30,8 +30,9 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
     """Fetch a file over HTTP, resuming from ``<name>.part``; an existing one is only checked.
 
     Size and digest (``md5:...`` or ``sha256:...``) are checked where they are known. Returns the
-    digest of the same kind, of an unknown one ``sha256:...``. UserError: the server reports an
-    error, the connection fails ``ATTEMPTS`` times, the disk is too small, or the file is another.
+    file's digest, of the same kind, or ``sha256:...`` if none is known. UserError: the server
+    reports an error, the connection fails ``ATTEMPTS`` times, the disk is too small, or the file
+    is not the expected one.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"{url}: expected an address that begins with http:// or https://")

@@ -20,8 +20,8 @@ from utils.errors import UserError
 
 COMPRESSIONS = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
 MAX_HEADER_BYTES = 1 << 20  # of one member of a tar: its name and other fields
-# The content may be so many times larger than the archive, and this much in any case.
-MAX_TIMES, SMALL_BYTES = 100, 64 << 20
+# Largest content: so many times the size of the archive, and these bytes more.
+MAX_RATIO, SMALL_BYTES = 100, 64 << 20
 BAD_NAMES = {
     errno.ENOTDIR,
     errno.EISDIR,
@@ -52,7 +52,7 @@ REFUSED = getattr(tarfile, "FilterError", ())
 def unpack(archive: Path, folder: Path) -> int:
     """Unpack a ``.zip`` or a ``.tar`` (compressed or not); returns the number of members.
 
-    UserError: it is neither, is damaged, is far larger than its size, or a member would lie or lead
+    UserError: it is neither, is damaged, is far larger than its size, or a member would be or lead
     outside the folder, is not a file, folder or link, or cannot have its name.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,18 +145,18 @@ def _unpack_zip(archive: Path, folder: Path) -> int:
 
 
 def _max_bytes(archive: Path) -> int:
-    return MAX_TIMES * archive.stat().st_size + SMALL_BYTES
+    return MAX_RATIO * archive.stat().st_size + SMALL_BYTES
 
 
 def _check_member(archive: Path, name: str, bytes_left: int) -> None:
     """Raise UserError for a member outside the folder, without a usable name, or too large."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
-        raise _refusal(archive, f"'{name}'", "it would lie outside the folder")
+        raise _refusal(archive, f"'{name}'", "it would be outside the folder")
     if not name or CONTROL.search(name):
         raise _refusal(archive, repr(name[:200]), "no name for a file")
     if bytes_left < 0:
         raise UserError(
-            f"{archive}: member '{name}' is refused: the content is more than {MAX_TIMES} times "
+            f"{archive}: member '{name}' is refused: the content is more than {MAX_RATIO} times "
             "the archive's size; get the archive from elsewhere, or unpack it yourself"
         )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from local.own.corpus import Corpus
-from local.speaker_split import FEWEST, Candidates, split_speakers
+from local.speaker_split import MIN_SPEAKERS, Candidates, split_speakers
 from utils.errors import UserError
 from utils.trials.enrolment import MODEL, draw_models
 from utils.trials.pairs import Sessions
@@ -68,14 +68,14 @@ def _assign_without_trials(
 ) -> tuple[dict[str, list[str]], list[str]]:
     """As `assign_speakers`; corpora too small for trials are accepted, with a line about it."""
     num_speakers = len(corpus.spk2sex)
-    if not corpus.spk2set and num_speakers < 3 * FEWEST:
+    if not corpus.spk2set and num_speakers < 3 * MIN_SPEAKERS:
         line = (
-            f"  {num_speakers} speakers are too few for train, dev and test ({FEWEST} for each): "
+            f"  {num_speakers} speakers are too few for train, dev and test ({MIN_SPEAKERS} for each): "
             "all are in train"
         )
         return {"train": sorted(corpus.spk2sex), "dev": [], "test": []}, [line]
     num_testable = len(_find_testable(corpus, options, unusable).speakers["test"])
-    if num_testable >= 2 * FEWEST:
+    if num_testable >= 2 * MIN_SPEAKERS:
         return assign_speakers(corpus, options, unusable)
     line = (
         f"  {num_testable} of {num_speakers} speakers have two utterances: too few for target "
@@ -97,8 +97,8 @@ def _find_testable(corpus: Corpus, options: SplitOptions, unusable: Collection[s
         in_test = _with_targets(spk2utt, utt2session, options)
     hint = ""
     if len(in_test) < len(corpus.spk2sex):
-        hint = _hint(spk2utt, utt2session, options)
-    return Candidates({"dev": in_dev, "test": in_test}, _lack(options), hint)
+        hint = _suggest_trials(spk2utt, utt2session, options)
+    return Candidates({"dev": in_dev, "test": in_test}, _describe_lack(options), hint)
 
 
 def _with_targets(
@@ -129,7 +129,7 @@ def _with_targets(
     return frozenset(chosen)
 
 
-def _lack(options: SplitOptions) -> str:
+def _describe_lack(options: SplitOptions) -> str:
     """What speakers without a target trial lack, as a text."""
     if options.enrol_utterances > 1:
         rule = ""
@@ -144,16 +144,16 @@ def _lack(options: SplitOptions) -> str:
     return lacks[options.sessions]
 
 
-def _hint(
+def _suggest_trials(
     spk2utt: Mapping[str, list[str]], utt2session: Mapping[str, str], options: SplitOptions
 ) -> str:
-    """What to do: the first weaker design of trials with enough speakers for dev and test."""
+    """What to do: options of less demanding trials, with enough speakers for dev and test."""
     fewer = range(options.enrol_utterances - 1, 0, -1)
     weaker: list[tuple[int, Sessions]] = [(number, options.sessions) for number in fewer]
     weaker += [(options.enrol_utterances, "any"), (1, "any")]
     for number, sessions in weaker:
         other = replace(options, enrol_utterances=number, sessions=sessions)
-        if other == options or len(_with_targets(spk2utt, utt2session, other)) < 2 * FEWEST:
+        if other == options or len(_with_targets(spk2utt, utt2session, other)) < 2 * MIN_SPEAKERS:
             continue
         changes = []
         if number != options.enrol_utterances:
@@ -183,7 +183,7 @@ def _explain_sizes(
     lines = [f"  {unfit:,} of {total:,} speakers {testable.lack}: they are for training only"]
     shares = {"dev": options.dev_share, "test": options.test_share}
     for name in drawn:
-        wanted = max(FEWEST, round(shares[name] * total))
+        wanted = max(MIN_SPEAKERS, round(shares[name] * total))
         if len(sets[name]) < wanted:
             lines.append(
                 f"  {name} has {len(sets[name]):,} speakers, not the {wanted:,} of --{name}-share "

@@ -8,7 +8,7 @@ from pathlib import Path
 from local.own.corpus import SETS, replace_blanks
 from utils.errors import UserError
 
-# Names of columns whose lists ("spk2gender", "utt2dur" ...) would mean something else.
+# Columns with these names would become lists that mean something else: spk2gender, utt2dur ...
 TAKEN = {
     "spk",
     "dur",

@@ -1,4 +1,4 @@
-"""A corpus of the user's in any of its forms: a tree of folders, a table, or Kaldi directories."""
+"""A corpus of the user's own, in any form: a tree of folders, a table, or Kaldi directories."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ class Corpus:
 
     form: str  # a description for messages
     data: DataDir  # all utterances; paths of wav.scp as `path_from_checkout` writes them
-    spk2set: dict[str, str] = field(default_factory=dict)  # speakers whose set the corpus has
+    spk2set: dict[str, str] = field(default_factory=dict)  # where the corpus has sets
     # Set -> trials that came with the corpus, and the enrolment models of those trials.
     trials: dict[str, Sequence[str]] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)

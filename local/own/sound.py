@@ -11,8 +11,9 @@ from local.own.measure import Measured
 from utils.audio import Channel, audio_info, read_audio, sounding_channels
 from utils.errors import UnreadableAudio
 
-MAX_FILES_READ = 50  # of several channels, to see whether the channel is silent
-MAX_SECONDS_READ = 60  # of each
+# Files with several channels of which the beginning is read, to see whether a channel is silent.
+MAX_FILES_READ = 50
+MAX_SECONDS_READ = 60
 
 
 @dataclass(frozen=True)

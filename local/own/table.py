@@ -46,8 +46,8 @@ MAX_LETTERS = 100  # of a column's name, which becomes that of a file
 class Table:
     """A table as read.
 
-    ``names`` are those of the columns, ours where we know them: of columns of times their roles, if
-    lines are parts of files. ``time_names`` has the name of the column of each role.
+    ``names`` has the name of each column: ours where it is known, and the role (start, end,
+    duration) of a column of times if lines are parts of files. ``time_names`` has role -> name.
     """
 
     rows: list[Row]

@@ -141,12 +141,12 @@ def _explain_few_speakers(
         folder = f"{folder}/{subfolders.pop()}"
         subfolders = _folders_at_depth(paths, folder.count("/") + 1)
     if len(subfolders) > 1:
-        expected = f"{root / folder} has {len(subfolders)} folders: is it the corpus"
+        expected = f"{root / folder} has {len(subfolders)} folders: if it is the corpus, give it"
     return detail, f"{expected}{hint}"
 
 
 def _folders_at_depth(paths: Sequence[str], depth: int) -> set[str]:
-    """Names of the folders that lie in ``depth`` other folders."""
+    """Names of the folders that are inside ``depth`` other folders."""
     return {path.split("/")[depth] for path in paths if path.count("/") > depth}
 
 
@@ -158,7 +158,7 @@ def _refuse_unfinished(root: Path) -> None:
 
 
 def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
-    """Folders that have other files only; UserError for empty ones, which are half extracted."""
+    """Folders without audio; UserError for empty ones, as a half-extracted archive has."""
     others, empty = [], []
     for entry in os.scandir(root):
         if not entry.is_dir() or entry.name in with_audio or left_by_system(entry.name):

@@ -11,8 +11,9 @@ from local.vctk.tree import Tree, read_text
 from utils.data_dir.ledger import Ledger
 from utils.errors import UserError
 
-# Of the speakers that have texts: in the published corpus some lack a recording of a passage.
-LEAST_SHARE = 0.9
+# Of the speakers with texts, those who read a common sentence: in the published corpus some lack a
+# recording of one.
+MIN_SHARE = 0.9
 
 
 @dataclass
@@ -86,7 +87,7 @@ def common_sentences(texts: Mapping[str, str]) -> dict[str, str]:
     sentences = {}
     for number in sorted(counts):
         text, count = counts[number].most_common(1)[0]
-        if text and count >= LEAST_SHARE * len(speakers):
+        if text and count >= MIN_SHARE * len(speakers):
             sentences[number] = text
     return sentences
 

@@ -22,7 +22,7 @@ RECORDING = re.compile(
 SPEAKER = re.compile(r"[ps]\d+")
 # Levels of folders that are searched: archives unpack to VCTK-Corpus/, mirrors put that into
 # another folder of the same name.
-DEEPEST = 2
+MAX_DEPTH = 2
 SEXES = {"M": "m", "F": "f"}
 
 
@@ -108,7 +108,7 @@ def _find_recordings(given: Path) -> Path:
             f"{given}: no such folder, expected the one that holds "
             f"{' (0.80) or '.join(VERSIONS)} (0.92); correct --vctk"
         )
-    matches = [folder for folder in folders_below(given, DEEPEST) if folder.name in VERSIONS]
+    matches = [folder for folder in folders_below(given, MAX_DEPTH) if folder.name in VERSIONS]
     if len(matches) > 1:
         names = " and ".join(str(folder) for folder in matches)
         raise UserError(f"{given}: holds {names}, expected one VCTK; give the folder above one")
@@ -124,7 +124,7 @@ def describe_nearest(given: Path) -> str:
     """What a folder without VCTK has instead, as a text."""
     if given.name in VERSIONS:
         return f"it is {given.name}/ itself: give the folder above it"
-    for folder in [given, *folders_below(given, DEEPEST)]:
+    for folder in [given, *folders_below(given, MAX_DEPTH)]:
         speakers = [each.name for each in _folders_in(folder) if SPEAKER.fullmatch(each.name)]
         if speakers:
             return f"the nearest is {folder}, which has {speakers[0]}/ but another name"
@@ -167,12 +167,12 @@ def _folders_in(folder: Path) -> list[Path]:
     return [folder / name for name in names if not left_by_system(name)]
 
 
-def folders_below(folder: Path, deepest: int) -> Iterator[Path]:
-    """Folders below a folder with at most ``deepest`` others between, but none of recordings."""
+def folders_below(folder: Path, max_depth: int) -> Iterator[Path]:
+    """Folders inside a folder, and up to ``max_depth`` levels deeper; not those of recordings."""
     for each in _folders_in(folder):
         yield each
-        if deepest and each.name not in (*VERSIONS, "txt") and not SPEAKER.fullmatch(each.name):
-            yield from folders_below(each, deepest - 1)
+        if max_depth and each.name not in (*VERSIONS, "txt") and not SPEAKER.fullmatch(each.name):
+            yield from folders_below(each, max_depth - 1)
 
 
 def read_text(path: Path) -> str:

@@ -45,7 +45,7 @@ KNOWN_FOLDERS = (  # of the distribution
     "distant-16k",
 )
 SKIPPED_FOLDER = re.compile(r"\..*|sp\d+")  # hidden, or of a speaker
-DEEPEST = 6  # levels of folders that are searched
+MAX_DEPTH = 6  # levels of folders that are searched
 KINDS = {"tgt": "target", "imp": "nontarget"}
 BLOCK_CHARACTERS = 1 << 24
 
@@ -108,7 +108,7 @@ def _walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
         is_audio = path.name in TREES.values()
         depth = len(path.relative_to(start).parts)
         searched = []
-        if not is_audio and depth < DEEPEST:
+        if not is_audio and depth < MAX_DEPTH:
             searched = [name for name in sorted(subfolders) if not SKIPPED_FOLDER.fullmatch(name)]
         subfolders[:] = searched
         if is_audio:

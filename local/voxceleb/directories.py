@@ -210,7 +210,7 @@ def _incomplete_parts(
 ) -> list[str]:
     """What is missing of the parts that are needed; counts of all parts are printed."""
     needed = {("voxceleb1", "test")}
-    if any(LISTS[name].draws_on_dev for name in tests):
+    if any(LISTS[name].uses_dev_speakers for name in tests):
         needed.add(("voxceleb1", "dev"))
     if choice.train_list is None:
         needed |= {(corpus, "dev") for corpus in choice.corpora}

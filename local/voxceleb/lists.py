@@ -20,13 +20,13 @@ LINE_LETTERS = 100  # of a line in a message
 class Published(NamedTuple):
     """A list of trials as published.
 
-    ``names`` are those of the file on VoxCeleb's site and in VGG's repository; ``draws_on_dev``:
+    ``names`` are those of the file on VoxCeleb's site and in VGG's repository; ``uses_dev_speakers``:
     its speakers are also those of VoxCeleb1's dev part; ``digest``: see `digest`, empty if unknown.
     """
 
     names: tuple[str, ...]
     trials: int
-    draws_on_dev: bool = False
+    uses_dev_speakers: bool = False
     digest: str = ""
 
 
@@ -111,7 +111,7 @@ def check_version(
             f"{path}: as many trials as {name} has, {number:,}, but others; fetch "
             f"{expected.names[0]} again"
         )
-    if not expected.draws_on_dev:
+    if not expected.uses_dev_speakers:
         _refuse_dev_speakers(name, path, trials)
     remark = "as published"
     if number != expected.trials:
@@ -199,7 +199,7 @@ def refuse_leakage(
     tests: Iterable[str], trains_on_dev: bool, source: str, allow_leakage: bool
 ) -> None:
     """Raise UserError for the lists E and H if ``source`` trains on VoxCeleb1 dev."""
-    leaking = [name for name in tests if LISTS[name].draws_on_dev]
+    leaking = [name for name in tests if LISTS[name].uses_dev_speakers]
     if trains_on_dev and leaking and not allow_leakage:
         raise UserError(
             f"{source} trains on speakers of VoxCeleb1 dev, who are also in the trials of "

@@ -141,7 +141,7 @@ def speaker_part(speaker: str, speakers: Speakers, folder: str = "dev") -> str:
 
 
 def speaker_folders(root: Path) -> list[str]:
-    """Folders down to those of speakers, links included: shows quickly whether a tree has grown."""
+    """Folders down to those of speakers, links included; it shows whether a tree has new speakers."""
     if not root.is_dir():
         return []
     folders, level = [], [""]
@@ -228,7 +228,7 @@ def _describe_nearest(root: Path, corpus: str, listed: list[tuple[str, int]]) ->
             return f"nearest are {len(listed):,} audio files like {first}"
         other = speaker_corpus(match[2])
         if other == corpus:
-            return f"it is inside of one: {match[1]}"
+            return f"it is inside the corpus {match[1]}"
         return f"it holds {TITLES[other]}, for example {first}"
     if archives := archives_in(root):
         return f"it holds archives that are not extracted: {', '.join(archives[:3])}"

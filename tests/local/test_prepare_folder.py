@@ -364,7 +364,7 @@ def test_wrong_roots_say_what_was_found_and_the_nearest(tmp_path, tree):
     said = complaint(tmp_path / "above", tmp_path / "out")
     assert (
         f"one speaker: all 40 audio files are in {above}; {above / 'train'} has 10 folders: "
-        "is it the corpus, or give the table" in said
+        "if it is the corpus, give it, or give the table" in said
     )
     (tmp_path / "notes.pdf").write_text("")
     assert "a file, but not a table" in complaint(tmp_path / "notes.pdf", tmp_path / "out")

@@ -75,7 +75,7 @@ def test_the_published_sets_are_known_by_their_folders_and_noises_are_no_rooms(t
 
 def test_two_files_of_one_id_are_refused(tmp_path):
     tree = write_tree(tmp_path / "tree", "a/b.wav", "a-b.wav")
-    with pytest.raises(UserError, match="a/b.wav and a-b.wav would both be called 'a-b'"):
+    with pytest.raises(UserError, match="a/b.wav and a-b.wav would both have the id 'a-b'"):
         prepare_noise(tree, tmp_path / "out")
 
 

@@ -229,7 +229,7 @@ def test_an_unreadable_recording_goes_to_the_ledger_of_its_set(tmp_path, flaw, v
             ["half_extracted"],
             (
                 r"10 of 20 speakers have no recordings, first p298 \(list: .*missing\), "
-                "expected the whole of VCTK 0.80: half-extracted"
+                "expected the whole of VCTK 0.80; extract it again"
             ),
         ),
         (["empty_folder"], r"1 of 20 speakers have no recordings, first p376"),

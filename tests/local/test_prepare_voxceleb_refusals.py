@@ -73,7 +73,7 @@ def test_a_wrong_root_says_what_is_looked_for_and_what_is_nearest(corpora, tmp_p
         (tmp_path / "folders", "it has no audio, only the folders vox1"),
         (
             corpora[0] / "test" / "wav" / "id10270",
-            f"it is inside of one: {corpora[0]}/test/wav",
+            f"it is inside the corpus {corpora[0]}/test/wav",
         ),
         (corpora[1], "it holds VoxCeleb2, for example dev/wav/id00012/21Uxsk56VDQ/00001.wav"),
     ):

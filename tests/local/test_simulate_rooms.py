@@ -144,7 +144,7 @@ def test_what_is_done_is_not_done_again(rooms):
         ({"rt60_seconds": (0.0, 0.5)}, "--rt60-seconds: from 0.0 to 0.5"),
         (
             {"rt60_seconds": (5.0, 6.0)},
-            r"no medium room \(10.0 to 30.0 m\) found with a reverberation time of 5.0 to 6.0 s",
+            r"no medium room \(10.0 to 30.0 m\) has a reverberation time of 5.0 to 6.0 s",
         ),
         ({"distance_metres": (50, 60)}, "positions 50 m apart"),
     ],
