@@ -320,7 +320,7 @@ class _Source:
 def _find_source(
     corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool, formats: str
 ) -> _Source:
-    """The form of a corpus; one that has Kaldi directories is not read as a tree."""
+    """A corpus in the form that it has; one with Kaldi directories is not read as a tree."""
     if columns and not corpus.is_file():
         raise UserError(f"--columns is for tables, but {corpus} is not one; leave it out")
     folders = {}
@@ -360,7 +360,7 @@ def _parse_formats(formats: str) -> tuple[str, ...]:
 
 
 def _list_files(content: Corpus) -> dict[str, Path]:
-    """Recording -> file, without those that are pipes."""
+    """Recording -> file; pipes are left out."""
     files = {}
     for recording, entry in content.data.wav_scp.items():
         if file := entry_file(entry):
@@ -418,7 +418,7 @@ def _write_set(
 
 
 def _utterances_in_trials(data: DataDir) -> set[str]:
-    """Utterances of the trials of a directory, and of its enrolment models in them."""
+    """Utterances of the trials of a directory; for an enrolment model, those of the model."""
     models = data.maps.get("enroll.spk2utt", {})
     utterances: set[str] = set()
     for trial in data.trials or []:

@@ -106,7 +106,7 @@ def prepare_noisy_vctk(
         Gets the data directories ``noise`` and ``noise_test``, each with its noises in one archive,
         at the rate of the corpus.
     part : str
-        Of the corpus: ``test``, ``train`` or ``all``; ``found``: test, as for the GE2E seed, or
+        Of the corpus: ``test``, ``train`` or ``all``; ``found``: test, as published for GE2E, or
         train if there is no test.
     jobs : int
         Threads that read.

@@ -258,7 +258,7 @@ def _write_set(
 def _design_trials(
     task: Task, data: DataDir, spk2group: dict[str, str], unreadable: dict[str, str], seed: int
 ) -> tuple[list[tuple[str, str, bool]], list[str]]:
-    """Trials of a set, and what there is too little of."""
+    """Trials of a set, and shortages."""
     bad = sorted(data.utt2spk.keys() & unreadable.keys())
     if bad:
         raise UserError(

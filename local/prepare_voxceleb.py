@@ -108,8 +108,8 @@ def prepare_voxceleb(
     _check(roots, training, tests, allow_leakage, seed)
     if dev_speakers is not None and (dev_speakers == 1 or dev_speakers < 0):
         raise UserError(
-            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0: none; one speaker has no "
-            "nontarget trials"
+            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0 for no dev set; one speaker "
+            "has no nontarget trials"
         )
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)

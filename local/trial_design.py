@@ -18,9 +18,8 @@ def design_trials(
 ) -> tuple[list[Trial], str]:
     """All target pairs, and ten nontarget pairs for each: five within a group, five across groups.
 
-    Groups are of similar speakers, such as sex and age. Pairs are unordered and distinct; a kind
-    that has fewer pairs than wanted gives all of them. Returns the trials in byte order, and what
-    there is too little of, as a text.
+    Groups are of similar speakers, by sex and age. Pairs are unordered and distinct; where there
+    are fewer than wanted, all are used. Returns the trials in byte order, and shortages as a text.
     """
     utterances = np.array(sorted(utt2spk, key=str.encode))
     speakers = [utt2spk[key] for key in utterances]
@@ -30,13 +29,15 @@ def design_trials(
     wanted = NONTARGETS_PER_TARGET // 2 * len(targets)
     chosen, shortages = [targets.at(np.arange(len(targets)))], []
     random = np.random.default_rng(seed)
-    for name, kind in (("same", "same_group"), ("different", "cross_group")):
+    for name, kind in (
+        ("one sex and age group", "same_group"),
+        ("different sexes or age groups", "cross_group"),
+    ):
         nontargets = Pairs(sides, kind)
         chosen.append(nontargets.at(nontargets.draw(wanted, random)))
         if len(nontargets) < wanted:
             shortages.append(
-                f"only {len(nontargets)} of {wanted} nontarget trials of the {name} sex and age "
-                "group exist"
+                f"only {len(nontargets)} nontarget trials of {name} exist, {wanted} were asked for"
             )
     enrol, test, is_target = sorted_trials(chosen, [True, False, False])
     enrol_names, test_names = utterances[enrol].tolist(), utterances[test].tolist()

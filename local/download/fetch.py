@@ -169,7 +169,7 @@ def _size(path: Path) -> int:
 
 
 def _file_digest(path: Path, like: str = "") -> str:
-    """Checksum of a file, of the kind of another digest."""
+    """Checksum of a file, of the same kind as ``like``; sha256 if that is empty."""
     kind = like.partition(":")[0] or "sha256"
     with open(path, "rb") as file:
         return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"

@@ -102,7 +102,7 @@ def locate(root: Path, part: str) -> Located:
 
 
 def _walk(start: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders in byte order, with the names of their files; those of audio without any."""
+    """Folders in byte order, with the names of their files; files of audio are not listed."""
     for folder, subfolders, files in os.walk(start, followlinks=True):
         path = Path(folder)
         is_audio = path.name in TREES.values()
@@ -124,7 +124,7 @@ def _explain_no_audio(
     trees: Mapping[str, Sequence[Path]],
     below: Sequence[Path],
 ) -> str:
-    """Why a folder is not one with the set's audio, and what to give instead."""
+    """Message about a folder without the set's audio, or with two: what to give instead."""
     if audio:
         return (
             f"{root}: {audio[0]} and {audio[1]} are both {TREES[part]}, expected one; give the "

@@ -34,13 +34,13 @@ def choose_dev_speakers(
     if number == 1 or number < 0 or (number and total - number < 2):
         raise UserError(
             f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more "
-            "others; 0: none; correct --dev-speakers"
+            "others; correct --dev-speakers (0: no dev set)"
         )
     fit = {speaker: group for speaker, group in spk2group.items() if speaker not in single}
     if number > len(fit):
         raise UserError(
             f"{number} of {total} training speakers for dev, but {total - len(fit)} have one "
-            f"utterance and no target trial, {len(fit)} have more; lower --dev-speakers, or 0: none"
+            f"utterance and no target trial, {len(fit)} have more; lower --dev-speakers (0: no dev set)"
         )
     order = stratified_order(fit, seed)
     speakers = {order[index * len(order) // number] for index in range(number)}

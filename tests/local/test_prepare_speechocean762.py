@@ -118,7 +118,7 @@ def test_trials_are_all_target_pairs_and_ten_distinct_impostors_for_each(tmp_pat
 def test_a_shortage_of_similar_impostors_is_said(corpus, tmp_path, capsys):
     prepare_speechocean762(corpus, tmp_path)
     said = capsys.readouterr().out
-    assert "nontarget trials of the same sex and age group exist" in said
+    assert "nontarget trials of one sex and age group exist" in said
     assert "5 speakers of train/ are held out for test (fold 1 of 4)" in said
     assert "18 speakers, 54 utterances (the published corpus has 125 and 2500)" in said
 

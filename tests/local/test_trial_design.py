@@ -19,8 +19,8 @@ def test_where_pairs_are_few_all_of_them_are_trials():
         ("d1", "d2"),
     ]
     assert shortage == (
-        "only 8 of 20 nontarget trials of the same sex and age group exist; "
-        "only 16 of 20 nontarget trials of the different sex and age group exist"
+        "only 8 nontarget trials of one sex and age group exist, 20 were asked for; "
+        "only 16 nontarget trials of different sexes or age groups exist, 20 were asked for"
     )
 
 
