@@ -387,8 +387,8 @@ def test_a_merged_voxceleb2_of_too_many_speakers_needs_its_list(tmp_path, monkey
     ("name", "content", "said"),
     [
         ("vox1_meta.csv", "hello\n", "vox1_meta.csv:1: expected the titles"),
-        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: ['id10001'"),
-        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: ['id10001'"),
+        ("vox1_meta.csv", f"{META1}\nid10001\tA\tx\tUSA\tdev\n", "vox1_meta.csv:2: 'id10001 "),
+        ("vox2_meta.csv", f"{META2}\nid10001 ,n1 ,f ,dev \n", "vox2_meta.csv:2: 'id10001 "),
         ("vox2_meta.csv", f"{META2}\nid00012 ,n1\n", "vox2_meta.csv:2: 2 fields, expected 4"),
     ],
 )
