@@ -35,8 +35,9 @@ def room_response(
     """Impulse response (float32) from a source to a microphone, from the emission of the sound on.
 
     Length, width and height of the room, and positions from one of its corners, are (3,) arrays.
-    The direct sound is 1, and the response ends ``rt60_seconds`` after it; ``rng`` draws displacements
-    of the images. ValueError: no walls give the room this reverberation time (`decay_seconds`).
+    The direct sound is 1, and the response ends ``rt60_seconds`` after it; ``rng`` draws
+    displacements of the images. ValueError: no walls give the room this reverberation time
+    (`decay_seconds`).
     """
     direct_metres = float(np.linalg.norm(np.subtract(source_metres, microphone_metres)))
     max_metres = direct_metres + SOUND_METRES_PER_SECOND * rt60_seconds
@@ -86,8 +87,8 @@ def image_sources(
 def wall_reflection(metres: np.ndarray, bounces: np.ndarray, rt60_seconds: float) -> float:
     """The walls' reflection coefficient of pressure that gives a reverberation time.
 
-    Sabine's formula and its successors assume a diffuse field, which a box has not, so the energy
-    of the images themselves is fitted. ValueError as in `room_response`.
+    Sabine's formula and its successors assume a diffuse field, which a box does not have, so the
+    energy of the images themselves is fitted. ValueError as in `room_response`.
     """
     from scipy.optimize import brentq
 

@@ -320,7 +320,7 @@ class _Source:
 def _find_source(
     corpus: Path, root: Path | None, columns: Mapping[str, str], allow_pipes: bool, formats: str
 ) -> _Source:
-    """A corpus in the form that it has; one with Kaldi directories is not read as a tree."""
+    """A corpus as table, Kaldi directories or tree; a folder with Kaldi directories is no tree."""
     if columns and not corpus.is_file():
         raise UserError(f"--columns is for tables, but {corpus} is not one; leave it out")
     folders = {}

@@ -232,7 +232,7 @@ def _write_set(task: Task, recordings: Mapping[str, Recording], seed: int) -> No
         targets = sum(trial.endswith(" target") for trial in data.trials)
         counts |= {"targets": targets, "nontargets": len(data.trials) - targets}
     write_data_dir(data, home)
-    names = [file for file in data.keyed if file != "wav.scp"]  # the writer's
+    names = [file for file in data.keyed if file != "wav.scp"]  # `writer` has it
     names.append("spk2utt")
     if data.trials:
         names.append("trials")
@@ -248,8 +248,9 @@ def design_trials(
     """All target pairs, and for each of them nontarget pairs of the same conditions.
 
     These are two within a sex and two across the sexes, or one of each where speakers are too few.
-    So the conditions of a trial carry no information about its class. Across conditions the enrolment side has the condition that is
-    first in byte order. Returns lines ``<enrol> <test> target|nontarget`` in byte order.
+    So the conditions of a trial carry no information about its class. Across conditions the
+    enrolment side has the condition that is first in byte order. Returns lines
+    ``<enrol> <test> target|nontarget`` in byte order.
     """
     pairs = _group_pairs(utt2spk, spk2gender, utt2condition)
     condition_pairs = sorted({key[:2] for key in pairs})

@@ -206,10 +206,10 @@ def _report_corpus(
     speakers = set(tree.speakers)
     unused = sorted(speakers - {_speaker(utterance) for utterance in selection.utterances})
     if unused:
-        reason = "no recordings of this microphone"
+        reason = "none of this microphone"
         if numbers:
             reason += ", or no texts"
-        print(f"{tree.root}: nothing to use of {first_few(unused, SHOWN)}: {reason}")
+        print(f"{tree.root}: no recordings are used of {first_few(unused, SHOWN)}: {reason}")
     unknown = sorted(speakers - maps.get("spk2gender", {}).keys())
     if unknown:
         print(

@@ -66,14 +66,14 @@ def prepare_voxceleb(
         Lists of trials: vox1_o, vox1_e, vox1_h, and each with ``_cleaned``; None: all six with
         vox2dev, else both of O.
     test_set : str
-        Name of the data directory of all files of the lists; another name for another choice of
-        lists keeps what was made of this one.
+        Name of the data directory with all files of the lists; give another choice of lists another
+        name to keep both.
     lists : path or None
         Folder with the lists of trials, vox1_meta.csv and vox2_meta.csv; the folders of the corpora
         are searched too.
     dev_speakers : int or None
-        Speakers held out; None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the
-        papers.
+        Speakers held out; None: 40, or, of fewer than 400, a tenth and at least 2; 0: none, as in
+        the papers.
     seed : int
         For the dev speakers and their trials.
     musan, rirs : path or None
@@ -108,8 +108,8 @@ def prepare_voxceleb(
     _check(roots, training, tests, allow_leakage, seed)
     if dev_speakers is not None and (dev_speakers == 1 or dev_speakers < 0):
         raise UserError(
-            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0 for no dev set; one speaker "
-            "has no nontarget trials"
+            f"--dev-speakers is {dev_speakers}, expected 2 or more, or 0 for no dev set; one "
+            "speaker has no nontarget trials"
         )
     speakers = read_speakers([lists, voxceleb1, voxceleb2])
     paths = _find_lists(tests, lists, voxceleb1, speakers, jobs)

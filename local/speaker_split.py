@@ -111,9 +111,9 @@ def _refuse_few_candidates(
         unfit = len(spk2sex) - fit
         if unfit and len(sets[name]) < MIN_SPEAKERS:
             raise UserError(
-                f"{fit} of {len(spk2sex)} speakers can be in dev and test, expected {MIN_SPEAKERS} or "
-                f"more for each; {unfit} {testable.lack} and are for training only; "
-                f"{testable.hint}"
+                f"{fit} of {len(spk2sex)} speakers can be in dev and test, expected "
+                f"{MIN_SPEAKERS} or more for each; {unfit} {testable.lack} and are for training "
+                f"only; {testable.hint}"
             )
 
 

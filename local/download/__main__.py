@@ -86,7 +86,7 @@ def download(
 def _fetch_archive(
     archive: Archive, output: Path, url: str | None, sha256: str | None, is_kept: bool
 ) -> dict:
-    """Fetch one archive; what is recorded of it."""
+    """Fetch one archive; returns the facts that are recorded about it."""
     address, digest, source = archive.url, archive.digest, archive.source
     if url:
         address = f"{url.rstrip('/')}/{archive.file}"

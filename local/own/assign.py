@@ -70,8 +70,8 @@ def _assign_without_trials(
     num_speakers = len(corpus.spk2sex)
     if not corpus.spk2set and num_speakers < 3 * MIN_SPEAKERS:
         line = (
-            f"  {num_speakers} speakers are too few for train, dev and test ({MIN_SPEAKERS} for each): "
-            "all are in train"
+            f"  {num_speakers} speakers are too few for train, dev and test ({MIN_SPEAKERS} for "
+            "each): all are in train"
         )
         return {"train": sorted(corpus.spk2sex), "dev": [], "test": []}, [line]
     num_testable = len(_find_testable(corpus, options, unusable).speakers["test"])
@@ -85,7 +85,7 @@ def _assign_without_trials(
 
 
 def _find_testable(corpus: Corpus, options: SplitOptions, unusable: Collection[str]) -> Candidates:
-    """Speakers that dev and test may have."""
+    """Speakers who can be in dev and test, as they have target trials."""
     spk2utt: dict[str, list[str]] = defaultdict(list)
     for utterance, speaker in corpus.data.utt2spk.items():
         if utterance not in unusable:

@@ -252,8 +252,8 @@ def refuse_suspects(
 ) -> None:
     """Raise UserError for columns that may be times and are not read as such.
 
-    Taken for descriptions, they would be ignored, and other audio than meant would be used. ``lines`` has number
-    and fields of each line, by the names in the table.
+    Taken for descriptions, they would be ignored, and other audio than meant would be used.
+    ``lines`` has number and fields of each line, by the names in the table.
     """
     _refuse_single_bound(path, times)
     for column in times.columns.values():

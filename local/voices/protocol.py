@@ -89,8 +89,8 @@ def _explain_unknown_name(located: Located, part: str, kind: str, path: str) -> 
 def refuse_wrong_keys(keys: Path, trials: Trials, listed: Listed) -> None:
     """Raise UserError if keys contradict the speakers in the names.
 
-    A line is tgt of two speakers, or imp of one, or tests a recording of its own enrolment. Keys
-    without classes have no contradiction of the first two kinds.
+    A line is wrong if it is tgt of two speakers, imp of one, or tests a recording of its own
+    enrolment. Of keys without classes only the last can be checked.
     """
     remedy = "keys and lists are of different versions: fetch both again"
     test_speakers, enrolled = {}, {}

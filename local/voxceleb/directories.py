@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from local.audio_tree import durations
@@ -95,9 +96,8 @@ def make_sets(
     trials = {}
     for name, path in paths.items():
         trials[name] = _read_trials(name, path, speakers, choice.allow_incomplete)
-    every = [trial for of_list in trials.values() for trial in of_list]
-    every = list(dict.fromkeys(every))
-    named = _list_sides(every)
+    all_trials = list(dict.fromkeys(chain.from_iterable(trials.values())))
+    named = _list_sides(all_trials)
     audio = Audio(by_corpus)
     pool, complaints = _training_pool(by_corpus, speakers, output, choice, paths)
     complaints += _incomplete_parts(by_corpus, speakers, output, choice, paths)
@@ -121,8 +121,8 @@ def make_sets(
     for name in sorted(tasks.keys() & DEV_SETS):
         _write(tasks[name], dev_content, audio, speakers)
     for name in sorted(tasks.keys() - DEV_SETS - {"train"}):
-        of_list = trials.get(name.removeprefix("tests/"), every)
-        _write_test(tasks[name], of_list, audio, speakers)
+        test_trials = trials.get(name.removeprefix("tests/"), all_trials)
+        _write_test(tasks[name], test_trials, audio, speakers)
 
 
 def _read_trials(name: str, path: Path, speakers: Speakers, allow_incomplete: bool) -> list[Trial]:

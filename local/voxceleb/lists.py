@@ -20,7 +20,7 @@ LINE_LETTERS = 100  # of a line in a message
 class Published(NamedTuple):
     """A list of trials as published.
 
-    ``names`` are those of the file on VoxCeleb's site and in VGG's repository; ``uses_dev_speakers``:
+    ``names``: of the file on VoxCeleb's site and in VGG's repository; ``uses_dev_speakers``:
     its speakers are also those of VoxCeleb1's dev part; ``digest``: see `digest`, empty if unknown.
     """
 
@@ -108,7 +108,7 @@ def check_version(
             )
     if number == expected.trials and expected.digest not in ("", digest(trials)):
         raise UserError(
-            f"{path}: as many trials as {name} has, {number:,}, but others; fetch "
+            f"{path}: {number:,} trials, as many as {name} has, but not the same; fetch "
             f"{expected.names[0]} again"
         )
     if not expected.uses_dev_speakers:

@@ -96,8 +96,8 @@ def read_speakers(folders: Iterable[Path | None]) -> Speakers:
             is_id = re.fullmatch(r"id\d{5}", speaker) and speaker_corpus(speaker) == corpus
             if not is_id or sex not in ("m", "f") or part not in ("dev", "test"):
                 raise UserError(
-                    f"{path}:{number}: '{' '.join(row.values())}', expected an id of {corpus}, m or f, "
-                    "and dev or test; fetch it again"
+                    f"{path}:{number}: '{' '.join(row.values())}', expected an id of {corpus}, "
+                    "m or f, and dev or test; fetch it again"
                 )
             speakers.sex[speaker], speakers.part[speaker] = sex, part
             if "Nationality" in row:

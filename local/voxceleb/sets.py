@@ -20,7 +20,7 @@ def choose_dev_speakers(
 ) -> tuple[set[str], str]:
     """Draw the training speakers that are held out, with the groups (corpus, sex) in proportion.
 
-    ``wanted`` None: 40, or a tenth and at least 2 of fewer than 400; 0: none, as in the papers.
+    ``wanted`` None: 40, or, of fewer than 400, a tenth and at least 2; 0: none, as in the papers.
     ``single`` are speakers with one utterance, who have no target trial. Returns the speakers, and
     a line about their number. UserError: too few are left for training, or dev would have one.
     """
@@ -36,13 +36,14 @@ def choose_dev_speakers(
             f"{number} of {total} training speakers for dev, expected 2 or more, and 2 or more "
             "others; correct --dev-speakers (0: no dev set)"
         )
-    fit = {speaker: group for speaker, group in spk2group.items() if speaker not in single}
-    if number > len(fit):
+    eligible = {speaker: group for speaker, group in spk2group.items() if speaker not in single}
+    if number > len(eligible):
         raise UserError(
-            f"{number} of {total} training speakers for dev, but {total - len(fit)} have one "
-            f"utterance and no target trial, {len(fit)} have more; lower --dev-speakers (0: no dev set)"
+            f"{number} of {total} training speakers for dev, but {total - len(eligible)} have one "
+            f"utterance and no target trial, expected at most the {len(eligible)} others; lower "
+            "--dev-speakers (0: no dev set)"
         )
-    order = stratified_order(fit, seed)
+    order = stratified_order(eligible, seed)
     speakers = {order[index * len(order) // number] for index in range(number)}
     return speakers, f"dev: {number} of {total:,} training speakers, {reason}"
 

@@ -48,7 +48,7 @@ class Utterances:
 
 
 def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> Utterances:
-    """All utterances of a corpus below a folder, listed by ``jobs``, but at least 8, threads.
+    """All utterances of a corpus below a folder, listed by ``jobs`` threads, at least 8.
 
     UserError: there are none, a speaker is in two trees, or names have no ids.
     """
@@ -96,7 +96,7 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
 
 @dataclass
 class _Folders:
-    """Folders above those of speakers: files per tree, tree per speaker and format, part."""
+    """Trees (folders of speakers' folders) and their files; tree and part of each speaker."""
 
     root: Path
     trees: Counter[str] = field(default_factory=Counter)
@@ -141,7 +141,7 @@ def speaker_part(speaker: str, speakers: Speakers, folder: str = "dev") -> str:
 
 
 def speaker_folders(root: Path) -> list[str]:
-    """Folders down to those of speakers, links included; it shows whether a tree has new speakers."""
+    """Folders down to those of speakers, links included; new speakers of a tree change them."""
     if not root.is_dir():
         return []
     folders, level = [], [""]

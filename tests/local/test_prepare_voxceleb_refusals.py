@@ -232,7 +232,7 @@ def test_a_list_of_the_wrong_version_is_told(shared_data, tmp_path):
         .replace("id10270/x6uYqmx31kE/00001", "id10270/x6uYqmx31kE/99999")
     )
     (tmp_path / "veri_test.txt").write_text(other)
-    with pytest.raises(UserError, match="as many trials as vox1_o has, 37,720, but others"):
+    with pytest.raises(UserError, match="37,720 trials, as many as vox1_o has, but not the same"):
         check_version(
             "vox1_o",
             tmp_path / "veri_test.txt",
