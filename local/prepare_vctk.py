@@ -127,7 +127,7 @@ def _speaker(utterance: str) -> str:
 
 
 def _split_speakers(tree: Tree, dev_speakers: int | None) -> dict[str, list[str]]:
-    """Speakers of each set; without dev if it has none."""
+    """Speakers of each set; dev is left out if it has none."""
     total = len(tree.speakers)
     num_train = TRAIN_PERCENT * total // 100  # dev among them
     num_dev = dev_speakers
