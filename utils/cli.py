@@ -93,7 +93,7 @@ def die_with_parent(by: int = signal.SIGKILL) -> None:
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, by)
     if not started(int(os.environ.get("SV_STAGED", os.getpid()))):
-        sys.exit("the process that started this work has died")
+        sys.exit("the process that started this command has died")
 
 
 def exit_with(work: Callable) -> None:
@@ -182,7 +182,7 @@ def the_line_of(error: UserError) -> str:
 
 
 def _written_out(letter: str) -> str:
-    """A letter, or its escape sequence if it is not printable; a line end stays."""
+    """A character, or its escape sequence if it is not printable; a line end stays."""
     if letter.isprintable() or letter == "\n":
         return letter
     return letter.encode("unicode_escape", "surrogatepass").decode()

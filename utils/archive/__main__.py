@@ -34,7 +34,7 @@ def check_archive(archives: list[Path], *, allow_renamed: bool = False) -> dict[
     Returns
     -------
     dict of str to int
-        Number of entries of each.
+        Archive or scp file -> its number of entries.
 
     Raises
     ------
@@ -94,12 +94,12 @@ def diff(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[str, int]
     first, second : path
         Names ending in ``.scp`` are scp files, others archives.
     tolerance : float
-        Values may differ by this times the larger of 1 and the second value's size.
+        Values may differ by this times the larger of 1 and the second value's magnitude.
 
     Returns
     -------
     dict of str to int
-        Number of entries that are the ``same``.
+        ``same``: number of equal entries.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def merge(archives: list[Path], output: Path) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Number of ``entries``.
+        ``entries``: their number.
 
     Raises
     ------
@@ -144,17 +144,17 @@ def relocate(
     new: str | None = None,
     allow_missing: bool = False,
 ) -> dict[str, int]:
-    """Write an scp file of any kind again with other paths; offsets, ranges and pipes stay.
+    """Rewrite the paths of an scp file of any kind; offsets, ranges and pipes stay.
 
     Parameters
     ----------
     scp : path
         ``xvector.scp``, ``wav.scp``, ``feats.scp``, ...
     output : path
-        Output file; the same name again replaces it.
+        Output file; may be ``scp`` itself.
     paths : str
-        ``absolute``; ``relative`` to ``new_root``; ``beside``: the files are in the folder of the
-        scp file, whatever it says; ``kept``: unchanged, but for ``old`` and ``new``.
+        ``absolute``; ``relative`` to ``new_root``; ``beside``: in the folder of the scp file,
+        whatever folder it names; ``kept``: unchanged, except for ``old`` and ``new``.
     root : path
         Where relative paths of the scp file start.
     new_root : path
@@ -162,12 +162,12 @@ def relocate(
     old, new : str or None
         First part of the paths to be replaced, whole folders only, and its replacement.
     allow_missing : bool
-        Write it although the files do not exist, as for another machine.
+        Write paths of files that do not exist here, as for another machine.
 
     Returns
     -------
     dict of str to int
-        Numbers of ``entries``, of those ``changed``, and of ``pipes``, which stay as they are.
+        Numbers of ``entries``, of those ``changed``, and of ``pipes``, which are unchanged.
 
     Raises
     ------

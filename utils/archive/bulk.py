@@ -1,7 +1,7 @@
 """Many objects at once: the vectors of an scp file, the headers of the matrices of an archive.
 
-Binary archives are mapped into memory and vectors are copied out of them by numpy, without a step
-of Python per value; anything else is read object by object.  30,000 vectors of an scp file take
+Binary archives are mapped into memory and numpy copies the vectors, without a Python loop over
+values; anything else is read object by object.  30,000 vectors of an scp file take
 0.14 s, and 0.68 s with kaldiio.
 """
 
@@ -78,7 +78,7 @@ def _read_entries(entries: Mapping[str, str], allow_renamed: bool) -> np.ndarray
     vectors = _copy_from_archives(entries, allow_renamed)
     if vectors is not None:
         return vectors
-    # text, files of one vector, or a defect: one by one, which names it
+    # text, files of one vector, or a defect: read one by one, so that the error names the entry
     return _stack(entries, iterate_entries(entries, allow_renamed=allow_renamed))
 
 
@@ -122,7 +122,7 @@ def _copy_from_archives(entries: Mapping[str, str], allow_renamed: bool) -> np.n
 def _group_by_file(
     entries: Mapping[str, str], allow_renamed: bool
 ) -> dict[str, _FileVectors] | None:
-    """The entries file by file; None if one is a whole file or a part of a vector."""
+    """The entries grouped by file; None if one is a whole file or a part of a vector."""
     files: dict[str, _FileVectors] = {}
     for row, (key, entry) in enumerate(entries.items()):
         if entry[-1:] == "]":

@@ -48,7 +48,7 @@ class _Differences:
         return lines
 
     def summary(self) -> str:
-        """All differences as one phrase."""
+        """All differences in one line."""
         num_alone = len(self.only_first) + len(self.only_second)
         text = (
             f"{num_alone:,} keys in one of them only, "
@@ -64,8 +64,8 @@ class _Differences:
 def diff_archives(first: Path, second: Path, *, tolerance: float = 0.0) -> dict[str, int]:
     """Compare two archives or scp files by key; UserError where they differ.
 
-    Returns the number of entries that are the ``same``: whose values differ at most by
-    ``tolerance`` times the larger of 1 and the second value's size.
+    Returns ``same``, the number of entries whose values differ by at most ``tolerance`` times the
+    larger of 1 and the second value's magnitude.
     """
     if not tolerance >= 0:
         raise UserError(f"--tolerance is {tolerance}, expected 0 or more")
@@ -121,14 +121,14 @@ class OpenedArchive:
 
 
 def _read_locations(path: Path) -> dict[str, str]:
-    """Key -> entry, of an scp file or as one for an archive."""
+    """Key -> scp entry, from an scp file or from the offsets of an archive."""
     if path.suffix == ".scp":
         return read_scp(path)
     return {key: f"{path}:{offset}" for key, _, offset in iterate_with_offsets(path)}
 
 
 def _compare_values(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> tuple[float, bool]:
-    """Largest difference of two arrays of one shape, and whether one exceeds the tolerance."""
+    """Largest difference of two arrays of equal shape, and whether one exceeds the tolerance."""
     if ours.dtype.kind == "f":
         coarser = ours.dtype if ours.itemsize < theirs.itemsize else theirs.dtype
         ours = ours.astype(coarser).astype(np.float64)
@@ -153,8 +153,8 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
     scp, opened = output.with_suffix(".scp"), OpenedArchive()
     if output.suffix == ".scp":
         raise UserError(
-            f"{output}: is an scp file by its name; "
-            "name the archive, the scp file is written beside it"
+            f"{output}: found the name of an scp file, expected that of an archive; "
+            "the scp file is written beside it"
         )
     # a merge that was killed between the two left the archive: it may be replaced
     is_unfinished = temporary_of(scp).exists()

@@ -18,9 +18,8 @@ CODES: dict[bytes, np.dtype] = {
     b"CM2": np.dtype("<u2"),
     b"CM3": np.dtype("u1"),
 }
-COLUMNS_PER_BLOCK = (
-    1024  # each column takes a table of kilobytes, for as little as one byte of codes
-)
+# decoding takes a table of kilobytes per column, for as little as one byte of codes
+COLUMNS_PER_BLOCK = 1024
 _QUARTILE_CODES = np.array([0, 64, 192, 255])  # minimum, 25 %, 75 %, maximum
 # For each of the 256 codes: the interval it lies in, its distance from the interval's first code,
 # and the step of one code as a share of the interval; float64, as Kaldi's constants.
@@ -32,7 +31,7 @@ _STEP = 1 / np.diff(_QUARTILE_CODES)[_INTERVAL]
 def decode_even(minimum: float, extent: float, codes_TF: np.ndarray) -> np.ndarray:
     """Decode ``CM2`` and ``CM3``: codes spread evenly over the range of the matrix.
 
-    ``minimum`` and ``extent`` are those of the header; codes are uint16 or uint8, any of the rows.
+    ``minimum`` and ``extent`` are those of the header; codes are uint16 or uint8, of some rows.
     """
     max_code = np.iinfo(codes_TF.dtype).max
     # an infinite range is data, as NaN is
@@ -47,7 +46,7 @@ def decode_quartiles(
     """Decode ``CM``: codes spread between the quartiles of each column; (T, F) float32.
 
     ``quartiles_F4`` (uint16) are minimum, 25 %, 75 % and maximum of each column, as codes over the
-    range of the matrix; ``codes_FT`` (uint8) any of the rows, transposed as they are stored.
+    range of the matrix; ``codes_FT`` (uint8) of some rows, transposed as in the file.
     """
     blocks = []
     for start in range(0, max(len(codes_FT), 1), COLUMNS_PER_BLOCK):

@@ -140,7 +140,7 @@ def iterate_entries(
 
 
 def _refuse_other_key(buffer: Buffer, offset: int, key: str) -> None:
-    """Refuse an object that has not this key and a blank before it."""
+    """Refuse an object that is not preceded by this key and a blank."""
     name = key.encode()
     before = buffer[max(0, offset - len(name) - 1) : offset]
     if offset and before not in (name + b" ", name + b"\t"):
@@ -153,7 +153,7 @@ def _decode_key(key: bytes, previous: str) -> str:
     text = key.decode("utf-8", "replace")
     if "\ufffd" not in text and text.isprintable():
         return text
-    problem = "this is no archive"
+    problem = "this is not an archive"
     if previous:
         problem = f"the entry of '{previous}' or what follows it is damaged"
     raise MalformedObject(f"found {key[:20]!r}, expected a key and a blank; {problem}")

@@ -9,7 +9,7 @@ The rest is our own, for reasons that tests/utils/archive/test_kaldiio.py checks
 - int32 vectors: it steps through the values in ``assert`` statements, which ``python -O`` removes,
   and it takes more than 50 times as long.
 - text: it reads floats as float32, refuses ``[ 1 2.5 ]`` and ``[ nan ]``, and writes 12 digits.
-- reading waves: it takes any 16-bit encoding for PCM, and a cut wave for a whole one.
+- reading waves: it takes any 16-bit encoding for PCM, and accepts a truncated wave.
 - compressed matrices: utils/archive/compressed.py.
 """
 
@@ -123,8 +123,8 @@ def _wave_sample_rate(buffer: Buffer, start: int) -> int:
 def encode_object(array: np.ndarray, *, text: bool = False) -> bytes:
     """Encode a vector or a matrix: what follows a key and one blank, or a file like ``mean.vec``.
 
-    (D,) or (R, C) float32 or float64, or (D,) int32; a matrix has no side of 0, or both.  Text has
-    as many digits as restore the same float.
+    (D,) or (R, C) float32 or float64, or (D,) int32; a matrix has no dimension of 0, or two.  Text
+    has as many digits as restore the same float.
     """
     kind = f"{array.dtype.kind}{array.dtype.itemsize}"
     is_float = kind in ("f4", "f8") and array.ndim in (1, 2)
@@ -300,7 +300,7 @@ def _decode_bare_integers(buffer: Buffer, start: int) -> tuple[np.ndarray, int]:
             "expected binary, '[ numbers ]', int32 numbers or a wave"
         ) from None
     if newline < 0:
-        raise MalformedObject("truncated text: the last line has no end")
+        raise MalformedObject("truncated text: the last line has no line end")
     return values, newline + 1
 
 

@@ -34,7 +34,7 @@ def split_range(entry: str) -> tuple[str, Range | None]:
     parts = inside.split(",")
     matches = [_PART.fullmatch(part) for part in parts]
     if not location or len(parts) > 2 or None in matches:
-        raise MalformedObject(f"'{text}' is no range, expected {SYNTAX}")
+        raise MalformedObject(f"'{text}' is not a range, expected {SYNTAX}")
     rows = _parse_span(parts[0])
     columns = _parse_span(parts[1]) if len(parts) == 2 else None
     return location, Range(text, rows, columns)

@@ -176,7 +176,7 @@ def split_entry(entry: str | Path, key: str = "") -> tuple[str, int | None]:
     Parameters
     ----------
     entry : str or path
-        ``file`` or ``file:offset``; `utils.archive.read.entry_and_range` takes a range off.
+        ``file`` or ``file:offset``; `utils.archive.read.entry_and_range` splits off a range.
     key : str
         Named in errors.
 

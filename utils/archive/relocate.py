@@ -43,7 +43,7 @@ class Relocation:
 def relocate_scp(
     scp: Path, output: Path, relocation: Relocation, *, allow_missing: bool = False
 ) -> dict[str, int]:
-    """Write an scp file again with other paths; offsets, ranges and pipes stay.
+    """Rewrite the paths of an scp file; offsets, ranges and pipes stay.
 
     Returns the numbers of ``entries``, of those ``changed``, and of ``pipes``.  UserError if a file
     does not exist at its new path, or no path begins with ``relocation.old``.
@@ -65,7 +65,7 @@ def relocate_scp(
         file.writelines(f"{key} {entry}\n" for key, entry in moved.items())
     summary = f"{output}: {len(moved):,} entries, {changed:,} with another path"
     if pipes:
-        summary += f"; {pipes:,} pipes stay as they are"
+        summary += f"; {pipes:,} pipes unchanged"
     print(summary)
     return {"entries": len(moved), "changed": changed, "pipes": pipes}
 
@@ -111,7 +111,7 @@ def relocated(entry: str, scp: Path, relocation: Relocation) -> str:
 
 
 def _refuse_missing(entries: dict[str, str], scp: Path, start: Path) -> None:
-    """Name the first file that does not exist."""
+    """Raise UserError if files do not exist, with the first of them."""
     first_keys: dict[str, str] = {}
     for key, entry in entries.items():
         if not _is_pipe(entry):

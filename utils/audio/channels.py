@@ -32,7 +32,7 @@ def refuse_negative(channel: Channel) -> None:
 
 
 def channels_in_words(channels: int, channel: Channel) -> str:
-    """Which channel of how many is read, for a ledger; empty if there is no choice."""
+    """The channel read and the number of channels, for a ledger; empty if there is no choice."""
     if channels > 1 and channel == "mean":
         return f"of {channels} channels, their mean is taken"
     if channels > 1:
@@ -49,9 +49,9 @@ def _is_silent(samples: np.ndarray) -> bool:
 def sounding_channels(
     samples: np.ndarray, channel: Channel, channels: int, read: Callable[[int], np.ndarray]
 ) -> list[int]:
-    """Other channels with sound, if the samples of the chosen channel are silent; otherwise none.
+    """Channels that are not silent, if the chosen one is; otherwise none.
 
-    `read` gives the samples of another channel, at most `MAX_CHECKED_CHANNELS` of them.
+    `read` returns the samples of another channel; it is called for at most `MAX_CHECKED_CHANNELS`.
     """
     if channels == 1 or channel == "mean" or not _is_silent(samples):
         return []
@@ -92,7 +92,7 @@ class ChannelCounts:
         channels: int,
         read_other: Callable[[int], np.ndarray],
     ) -> None:
-        """Count an utterance; `read_other` gives the samples of another channel."""
+        """Count an utterance; `read_other` returns the samples of another channel."""
         self.rates[rate] += 1
         description = channels_in_words(channels, self.channel)
         if description:

@@ -12,7 +12,7 @@ USUAL_PAGE_BYTES = 8192  # of Ogg: encoders begin a new page after 4 KiB
 MAX_PAGE_BYTES = 65_307  # of Ogg: a header of 27 bytes, 255 lengths, and 255 segments of 255 bytes
 LAST_PAGE = 4  # flag of the last page of an Ogg stream
 # Codings of WAV that libsndfile reads: PCM, Microsoft ADPCM, float, A-law, u-law, IMA ADPCM,
-# GSM 6.10, NMS ADPCM, G.721, and the extensible format, which has the coding further on.
+# GSM 6.10, NMS ADPCM, G.721, and the extensible format, which has the coding in a later field.
 CODINGS_OF_LIBSNDFILE = (1, 2, 3, 6, 7, 0x11, 0x31, 0x38, 0x40, 0xFFFE)
 W64_RIFF = b"riff.\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 # Kinds of IFF files -> their chunk of samples.
@@ -38,7 +38,7 @@ CAF_CHUNKS = ChunkLayout(8, 4, 12, "big", 1, False)
 
 
 def byte_range(file: IO[bytes], start: int, length: int) -> IO[bytes]:
-    """A range of a seekable file as a file of its own."""
+    """A byte range of a seekable file, as a file object."""
     return _ByteRange(file, start, length)  # type: ignore[return-value]  # IO has more methods
 
 
@@ -84,7 +84,7 @@ def count_missing_bytes(file: IO[bytes]) -> int:
 
 
 def _stated_data(file: IO[bytes], head: bytes, size: int) -> tuple[int, int]:
-    """Start of the samples and their length in bytes by the header; length 0: it states none."""
+    """First byte of the samples and their length in bytes from the header; 0: none stated."""
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return _wave_data(file, size)
     if head[:16] == W64_RIFF:
@@ -153,7 +153,7 @@ def _find_chunk(file: IO[bytes], layout: ChunkLayout, name: bytes) -> tuple[int,
 
 
 def _wave_data(file: IO[bytes], size: int) -> tuple[int, int]:
-    """First byte of the samples of a WAV, and their length in bytes by its header."""
+    """First byte of the samples of a WAV, and their length in bytes from its header."""
     start, length = _find_chunk(file, WAVE_CHUNKS, b"data")
     if length == 0xFFFFFFFF:  # the length is a 64-bit number in another chunk
         long_start, _ = _find_chunk(file, WAVE_CHUNKS, b"ds64")
@@ -183,7 +183,7 @@ def _has_only_chunks(file: IO[bytes], start: int, size: int) -> bool:
 
 
 def _sphere_data(file: IO[bytes]) -> tuple[int, int]:
-    """The same for NIST SPHERE, whose header is text; zeros if it is incomplete or compressed."""
+    """First byte and length of the samples of a NIST SPHERE file; zeros: compressed, or unknown."""
     fields = _sphere_fields(file)
     names = (b"NIST_1A", b"sample_count", b"sample_n_bytes", b"channel_count")
     values = [fields.get(name, b"") for name in names]
@@ -208,7 +208,7 @@ def _sphere_fields(file: IO[bytes]) -> dict[bytes, bytes]:
 
 
 def describe_coding(file: IO[bytes]) -> str:
-    """A sentence to follow libsndfile's error about a file of unknown coding; empty: none fits."""
+    """A hint for libsndfile's error about a file of unknown coding; may be empty."""
     file.seek(0)
     is_sphere = file.read(7) == b"NIST_1A"
     coding = _sphere_fields(file).get(b"sample_coding") if is_sphere else None
@@ -224,7 +224,7 @@ def describe_coding(file: IO[bytes]) -> str:
 
 
 def wave_coding(file: IO[bytes]) -> int | None:
-    """Number of the coding of a RIFF WAV, None for other files; ends at the file's start."""
+    """Number of the coding of a RIFF WAV, None for other files; rewinds the file."""
     file.seek(0)
     head = file.read(12)
     start = 0
@@ -240,7 +240,7 @@ def is_mp3_without_length(file: IO[bytes]) -> bool:
     """Whether a file is an MP3 without its number of frames, which libsndfile reads in part only.
 
     The number is in a tag of Xing and LAME ("Xing", "Info") or of Fraunhofer ("VBRI") in the first
-    frame.  Ends at the file's start.
+    frame.  Rewinds the file.
     """
     file.seek(0)
     head = file.read(10)
@@ -285,7 +285,7 @@ def plain_wave_info(head: bytes, file_bytes: int) -> tuple[int, int, int] | None
 def is_truncated_ogg(file: IO[bytes]) -> bool:
     """Whether an Ogg file ends before its last page does; False for other files.
 
-    libsndfile takes the last page in the file for the end.  Page header: RFC 3533, section 6.
+    libsndfile accepts a file that lacks its last pages.  Page header: RFC 3533, section 6.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)

@@ -51,17 +51,17 @@ SUFFIXES = (
 TOLERANCE_SECONDS = 0.2
 BLOCK_SAMPLES = 1 << 20
 MISSING = (
-    "sound of this kind is decoded by ffmpeg, which was not found on the PATH; install it "
+    "audio of this format is decoded by ffmpeg, which is not on the PATH; install it "
     "(Debian, Ubuntu: apt install ffmpeg; conda: conda install -c conda-forge ffmpeg; "
     "macOS: brew install ffmpeg)"
 )
 
 
 def compressed_format(file: IO[bytes]) -> str | None:
-    """The format of a file that ffmpeg has to decode; None: it is for libsndfile, or no audio.
+    """The format of a file that ffmpeg has to decode; None for others: libsndfile reads them, if any.
 
     Besides formats unknown to libsndfile these are WAV of other codings (MP3, G.722, ...), and MP3
-    without its length.  Ends at the file's start.
+    without its length.  Rewinds the file.
     """
     file.seek(0)
     head = file.read(12)
@@ -105,11 +105,11 @@ def decode(
     start_sample: int = 0,
     num_samples: int | None = None,
 ) -> tuple[np.ndarray, int, int]:
-    """Decode one channel of the first audio track of a file, or a part of it, from its start.
+    """Decode one channel of the first audio track of a file, or a part of it.
 
-    Only decoding from the start has exact positions.  `entry` is for messages, `file_format` from
-    `compressed_format`.  Gives (n,) float32 samples, their rate and the number of channels; a whole
-    MP4 has as many samples as its header says, without the encoder's padding.
+    Decoding begins at the start of the file, since seeking is not exact.  `entry` is for messages,
+    `file_format` from `compressed_format`.  Returns (n,) float32 samples, their rate and the number
+    of channels; a whole MP4 has as many samples as its header says, without the encoder's padding.
 
     UnreadableAudio: ffmpeg reports an error, or the length is not that of the header.  UserError:
     there is no ffmpeg.  ValueError: the part lies outside.
@@ -176,7 +176,7 @@ def _run_ffmpeg(
 
 
 def _declared_audio(entry: str, path: Path, file_format: str) -> Mp4Audio | None:
-    """What the header of an MP4 declares; None for other formats."""
+    """The audio track that the header of an MP4 declares; None for other formats."""
     if file_format != "mov":
         return None
     with open(path, "rb") as file:

@@ -18,7 +18,7 @@ SYSTEM_NAMES = {  # in lower case; besides, all names that begin with a dot
 
 
 def left_by_system(name: str) -> str:
-    """The kind of system file or folder that a name is, such as ``._*``; empty: it is none."""
+    """Kind of a system file or folder by its name, such as ``._*``; empty for any other file."""
     if name.startswith("._"):
         return "._*"
     if name == ".DS_Store" or name.lower() in SYSTEM_NAMES:
@@ -27,7 +27,7 @@ def left_by_system(name: str) -> str:
 
 
 def left_out_in_words(left_out: Mapping[str, int]) -> str:
-    """Numbers of ignored files by the kinds of `left_by_system`, as a phrase; empty for none."""
+    """Numbers of ignored files of each kind of `left_by_system`, for a message; empty: none."""
     if not left_out:
         return ""
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(left_out.items()))

@@ -1,7 +1,7 @@
 """Length of the audio in an MP4 (m4a, mov, 3gp) from its boxes, without decoding.
 
 Names in quotes are those of ISO/IEC 14496-12.  A box is its size (4 bytes, big-endian; 1: 8 more
-bytes follow; 0: it fills what it is in), its name (4 bytes), and its content.
+bytes follow; 0: the rest of what contains it), its name (4 bytes), and its content.
 """
 
 import io
@@ -17,7 +17,7 @@ class Mp4Audio(NamedTuple):
     """The first audio track.
 
     `num_samples` is counted at `sample_rate_hz` after the edit list, which removes the encoder's
-    padding; None for a file in fragments.  `channels` is None if the header does not tell it.
+    padding; None for a fragmented file.  `channels` is None if the header does not give it.
     """
 
     num_samples: int | None
@@ -28,7 +28,7 @@ class Mp4Audio(NamedTuple):
 def read_mp4_header(file: IO[bytes]) -> Mp4Audio:
     """Read the boxes of a seekable file, without the audio itself.
 
-    ValueError, whose text is the reason: bytes are missing, or there is no audio.
+    ValueError with the reason: bytes are missing, or there is no audio track.
     """
     size, header = file.seek(0, io.SEEK_END), None
     for name, start, end in _boxes(file, 0, size):
@@ -40,7 +40,7 @@ def read_mp4_header(file: IO[bytes]) -> Mp4Audio:
             file.seek(start)
             header = file.read(end - start)
     if header is None:
-        raise ValueError("its end, which says where the samples are ('moov'), is missing")
+        raise ValueError("truncated: the box 'moov', which says where the samples are, is missing")
     try:
         return _first_audio_track(header)
     except (struct.error, StopIteration):
@@ -68,12 +68,14 @@ def _first_audio_track(header: bytes) -> Mp4Audio:
             edits = _content(movie, start, end, b"edts", b"elst")
             played = _played_ticks(edits, ticks, clock_hz / movie_clock_hz)
         return Mp4Audio(round(played * rate / clock_hz), rate, channels)
-    raise ValueError("no sound in it")
+    raise ValueError("it has no audio track")
 
 
 def _channels(description: bytes) -> int | None:
-    """Channels, from the box 'stsd'; of AAC those of the decoder's configuration, since the number
-    in the box is always 2."""
+    """Number of channels, from the box 'stsd'; for AAC from the decoder's configuration.
+
+    The number of channels in the box of AAC is always 2.
+    """
     stated = struct.unpack_from(">H", description, 32)[0]
     if description[12:16] != b"mp4a":
         return stated
@@ -95,7 +97,7 @@ def _channels(description: bytes) -> int | None:
 
 
 def _played_ticks(edits: bytes, ticks: int, ticks_per_movie_tick: float) -> float:
-    """Ticks that are played by the edit list.
+    """Ticks that the edit list plays.
 
     An edit's length is rounded to the movie's clock (milliseconds), so one that ends near the
     audio's end ends exactly there.

@@ -1,8 +1,8 @@
 """Output of the shell commands in a wav.scp.
 
-A reader that has enough ends early (`head -c`, `sox trim`), and the kernel ends the commands that
-still write to it, which is no failure of theirs.  So the status of every command of a pipe counts,
-as under `pipefail`, except for those that ended because nobody read on.
+A command that has read enough ends early (`head -c`, `sox trim`), and SIGPIPE then ends the
+commands that still write to it, which is not a failure.  So the status of every command of a pipe
+counts, as under `pipefail`, except for commands that a broken pipe ended.
 """
 
 import re
@@ -17,7 +17,7 @@ SIGPIPE_STATUS = 128 + signal.SIGPIPE  # a shell's status of a command ended by 
 BROKEN = b"Broken pipe"
 # Bash calls `judge` after each pipe that failed, also in brackets and functions.  If the last
 # command of the pipe succeeded, and the shell would end with the status of that pipe, it writes
-# down the status of each command and ends with 0: the statuses are judged below.
+# the status of each command to a file and ends with 0: `_failed_status` judges them.
 SCRIPT = """
 judge() {{
   local code=$1; shift
@@ -29,7 +29,7 @@ trap 'judge $? "${{PIPESTATUS[@]}}"' ERR
 
 
 def run_entry(entry: str, allow_pipes: bool) -> bytes:
-    """Run an entry, a shell command and a bar, and return its output.
+    """Run an entry (a shell command, then ``|``) and return its output.
 
     UserError: pipes are not allowed.  UnreadableAudio: the command failed.
     """
@@ -66,7 +66,7 @@ def may_end_early(entry: str) -> bool:
     """Whether an entry's audio may be shorter than its header says.
 
     A command that reads another one's output, or the first bytes of a file (`head -c`, `dd`), cuts
-    the audio and leaves the header as it is.  False for a file, and for a single command.
+    the audio and leaves the header unchanged.  False for a file, and for a single command.
     """
     command = entry.rstrip()
     if not command.endswith("|"):
@@ -75,7 +75,7 @@ def may_end_early(entry: str) -> bool:
 
 
 def _failed_status(statuses: list[int], messages: bytes) -> int:
-    """Status of a command that failed by itself in a pipe whose last command succeeded, or 0."""
+    """Status of a command that failed, but not by a broken pipe, in a pipe; 0 if there is none."""
     failed = [status for status in statuses if status not in (0, SIGPIPE_STATUS)]
     if not failed or (len(failed) == 1 and BROKEN in messages):
         return 0

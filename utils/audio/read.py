@@ -1,7 +1,7 @@
 """Reading audio: files, wave archives and (if allowed) shell pipes become float samples.
 
-What is wrong with the audio raises `UnreadableAudio`, whose reason goes to the ledger; what is
-wrong with the request raises UserError or ValueError.  Crops of packed archives are read by
+Faults of the audio raise `UnreadableAudio`, with the reason for the ledger; faults of the request
+raise UserError or ValueError.  Crops of packed archives are read by
 utils/packed/reader.py.
 """
 
@@ -34,13 +34,13 @@ from utils.errors import UnreadableAudio, is_of_the_machine
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # entry of wav.scp: an archive and an offset in bytes
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
 UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's length of a FLAC that was written into a pipe
-# Memory is taken for so many samples by the header's word, for more as they are decoded.
+# Memory for this many samples is allocated as the header says, for more as they are decoded.
 FIRST_SAMPLES = 1 << 24
 BLOCK_VALUES = 1 << 20  # samples of all channels in a block, so that long files fit into memory
 
 
 class AudioHeader(NamedTuple):
-    """Samples of one channel, their rate, and channels (None: the header does not tell them)."""
+    """Samples of one channel, sample rate, and channels (None: the header does not give them)."""
 
     num_samples: int
     sample_rate_hz: int
@@ -174,7 +174,7 @@ def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
     """Raise UnreadableAudio for files that libsndfile opens and does not read."""
     if sound.subtype.startswith("DWVW"):
         raise UnreadableAudio(
-            entry, f"its coding, {sound.subtype}, cannot be read; make it plain PCM"
+            entry, f"its coding, {sound.subtype}, cannot be read; convert it to PCM"
         )
     if sound.frames == UNKNOWN_FRAMES:
         raise UnreadableAudio(
@@ -185,7 +185,7 @@ def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
 
 
 def _seek(sound: soundfile.SoundFile, start_sample: int) -> None:
-    """Go to a sample; if the coding cannot seek (GSM 6.10, VOX ADPCM), by reading up to it."""
+    """Move to a sample; read up to it where the coding cannot seek (GSM 6.10, VOX ADPCM)."""
     if start_sample == 0:  # just opened
         return
     if sound.seekable():
@@ -223,7 +223,7 @@ def audio_info(
 def audio_header(
     entry: str | Path, *, allow_pipes: bool = False, root: str | Path | None = None
 ) -> AudioHeader:
-    """The header of an entry as in `read_audio`; pipes are run, and webm and its like decoded.
+    """The header of an entry as in `read_audio`; runs pipes, and decodes webm and the like.
 
     UnreadableAudio: it cannot be opened, or a WAV, Ogg or MP4 file is truncated.
     """
@@ -240,7 +240,7 @@ def audio_header(
 
 
 def _plain_wave_info(entry: str, root: str | Path | None) -> tuple[int, int, int] | None:
-    """The fast path for most files of most corpora; None: the other path reads it or fails."""
+    """Header of a plain WAV, the fast path; None for anything else, also for unreadable files."""
     if entry.endswith("|") or ARCHIVE.fullmatch(entry):
         return None
     try:
@@ -254,7 +254,7 @@ def _plain_wave_info(entry: str, root: str | Path | None) -> tuple[int, int, int
 def _open_entry(
     entry: str, allow_pipes: bool, root: str | Path | None
 ) -> Iterator[tuple[IO[bytes], str | None]]:
-    """The file, and its format if ffmpeg has to decode it."""
+    """Open an entry: the file, and its format if ffmpeg has to decode it, else None."""
     try:
         with _open_bytes(entry, allow_pipes, root) as file:
             is_file = hasattr(file, "name")  # ffmpeg needs a file, not a byte range of one
@@ -262,9 +262,7 @@ def _open_entry(
             if not may_end_early(entry):
                 _refuse_truncated(entry, file)
             if not is_file and is_mp3_without_length(file):
-                raise UnreadableAudio(
-                    entry, "an mp3 that does not say how long it is; make it a wave file"
-                )
+                raise UnreadableAudio(entry, "an MP3 whose header has no length; convert it to WAV")
             file.seek(0)
             try:
                 yield file, compressed
@@ -287,9 +285,7 @@ def _refuse_truncated(entry: str, file: IO[bytes]) -> None:
             entry, f"fewer samples than its header says: {missing:,} bytes are missing"
         )
     if is_truncated_ogg(file):
-        raise UnreadableAudio(
-            entry, "its last page, which says that the sound ends there, is missing"
-        )
+        raise UnreadableAudio(entry, "truncated: the last page of the Ogg stream is missing")
 
 
 @contextmanager

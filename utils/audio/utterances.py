@@ -43,8 +43,8 @@ class UtteranceReader:
         channel = options.get("channel", 0)
         refuse_negative(channel)
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
-        # (entry, channel), samples, rate and channels of the last recording that took a process,
-        # since its segments follow each other
+        # (entry, channel), samples, rate and channels of the last recording that a process decoded:
+        # its segments usually follow each other
         self._latest: tuple[tuple[str, Channel], np.ndarray, int, int] | None = None
         self.channel_counts = ChannelCounts(channel)
 
@@ -93,7 +93,7 @@ def _segment_samples(
         raise UnreadableAudio(
             entry,
             f"a segment from {start_seconds} to {end_seconds} s "
-            f"of a recording of {recording_seconds:.2f} s",
+            f"exceeds its recording of {recording_seconds:.2f} s",
         )
     return start, min(end, total) - start
 

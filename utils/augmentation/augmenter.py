@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from utils.augmentation.device import DeviceChain
 
-UNCHANGED = "none"  # the record of a copy that nothing was done to
+UNCHANGED = "none"  # the record of a copy without any change
 
 
 class Augmenter:
@@ -31,7 +31,7 @@ class Augmenter:
     speed_factors : sequence of float
         Speeds that crops are played at, all equally often.
     speed_is_new_speaker : bool
-        Whether a voice at another speed is another speaker, with a label of its own.
+        Whether a speaker at another speed counts as another speaker, with another label.
     chain : sequence of mappings
         Transforms in order, each a ``name`` of utils.augmentation.chain.TRANSFORMS and its options.
     device : bool
@@ -114,8 +114,8 @@ class Augmenter:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The loader's part of a call, if the device does the rest.
 
-        Gives the crop, which may exceed full scale, and a float64 row of what the device is to do
-        (`utils.augmentation.base.to_row`).
+        Returns the crop, which may exceed full scale, and a float64 row of the numbers for the
+        device (`utils.augmentation.base.to_row`).
         """
         drawn = self.draw(num_samples, rng)
         samples = change_speed(samples, speed_factor, num_samples)
@@ -124,7 +124,7 @@ class Augmenter:
         return samples, np.array(row, np.float64)
 
     def on(self, device: "torch.device") -> "DeviceChain":
-        """The end of the chain on a device, a function of what `begin` gives."""
+        """The end of the chain on a device, to be called with batches of what `begin` returns."""
         from utils.augmentation.device import DeviceChain
 
         assert self.bank is not None  # `open` comes before the first crop

@@ -1,4 +1,4 @@
-"""The transforms by their names in a YAML, and the two that are made of others."""
+"""The transforms by their names in a YAML, and the two that combine others."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -40,9 +40,9 @@ class OneOf(_Group):
     of : sequence of mappings
         Transforms, each with its options.
     weights : sequence of float or None
-        How often each is chosen, in any unit; None: all equally often.
+        Relative probability of each; None: equal.
     probability : float
-        How often one is chosen at all.
+        Probability of applying one of them.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class OneOf(_Group):
 
 
 class AllOf(_Group):
-    """Several transforms in order, as one: for a member of `one_of` that is a chain itself.
+    """Several transforms in order, as one: a chain as a member of `one_of`.
 
     Parameters
     ----------
     of : sequence of mappings
         Transforms, each with its options.
     probability : float
-        How often they are applied.
+        Probability of applying them.
     """
 
     def __init__(self, *, of: tuple[dict, ...], probability: float = 1.0):

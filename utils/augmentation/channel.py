@@ -20,12 +20,12 @@ PADDING_SECONDS = 0.1  # so that the filter's response to a crop's end does not 
 
 
 class Volume(Transform):
-    """Louder or softer.
+    """A change of volume.
 
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     gain_db : (low, high)
         Gain; a crop that exceeds full scale at the end of the chain is scaled down.
     """
@@ -61,12 +61,12 @@ class Volume(Transform):
 
 
 class BandLimit(Transform):
-    """A band of frequencies, without delay: the magnitude of a Butterworth filter, zero phase.
+    """A band-pass filter with the magnitude of a Butterworth filter and zero phase.
 
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     low_hz, high_hz : (low, high) or None
         Range of each cutoff, 3 dB below the middle; None: the band is open at that end.
     slope_db_per_octave : float
@@ -179,7 +179,7 @@ class Codec(Transform):
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     codecs : sequence of str
         Codecs to draw from.
     compression : (low, high)
@@ -228,12 +228,12 @@ class Codec(Transform):
 
 
 class Reverse(Transform):
-    """Backwards in time.
+    """Time reversal.
 
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     """
 
     def _draw(self, rng, num_samples):

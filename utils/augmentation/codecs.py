@@ -1,4 +1,4 @@
-"""Telephone and web codecs of libsndfile, in memory; length, rate and position of audio stay."""
+"""Telephone and web codecs of libsndfile, in memory; audio keeps its length, rate and timing."""
 
 import io
 from functools import cache
@@ -16,7 +16,7 @@ MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 class Format(NamedTuple):
-    """libsndfile's names of a codec, and its rates; without rates it takes any.
+    """libsndfile's names of a codec, and its sample rates; empty: any.
 
     Of several rates, the lowest that is not below the audio's is used.
     """
@@ -71,7 +71,7 @@ def transcode(
 def _encode_and_decode(
     samples: np.ndarray, rate_hz: int, codec: str, compression: float
 ) -> np.ndarray:
-    """A codec that works in frames returns a few samples more."""
+    """Encode and decode; a codec that works in frames returns a few samples more."""
     container, subtype, _, has_compression = CODECS[codec]
     layout = {"samplerate": rate_hz, "channels": 1, "subtype": subtype, "format": container}
     level = compression if has_compression else None

@@ -25,7 +25,7 @@ from utils.packed.reader import PackedReader
 class Copy:
     """Copy `number` (from 1) of an utterance.
 
-    The prefix is that of its name and of its speaker's; without one the speaker is the original's.
+    Its name and its speaker's have the same prefix; if it is empty, the speaker is the original's.
     """
 
     original: str
@@ -93,7 +93,7 @@ class CopyMaker:
     """Makes copies when they are read by name, as `utils.packed.packer.Utterances`.
 
     `policies` come from `policies_of_copies`, `where` is the policy's file, for messages; `keys`
-    are the reader's utterances in order.  `records` has what was done to each copy read.
+    are the reader's utterances in order.  `records`: copy -> record of its augmentation, once read.
     UserError: the bank lacks what the policy needs.
     """
 
@@ -188,7 +188,7 @@ def transform_names(chain: Sequence[Mapping]) -> set[str]:
 def copied_lists(
     source: DataDir, tables: Mapping[str, Mapping[str, str]], policy: dict, include_originals: bool
 ) -> DataDir:
-    """The lists of copies, with what the lists of the source hold for their originals.
+    """The data directory of copies; its lists have the values of their originals in the source.
 
     `tables` has ``scp``, ``num_samples`` and ``utt2dur`` of the copies on disk, and
     ``utt2augmentation``, ``utt2uniq`` and ``utt2spk``, which may hold more.  `policy` is resolved.
@@ -218,7 +218,7 @@ def copied_lists(
 def _lists_of_originals(
     source: DataDir, uniq: Mapping[str, str], utt2spk: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
-    """Lists of speakers and of utterances that hold for copies, too."""
+    """The lists of speakers and of utterances that are valid for copies too."""
     speakers = {utt2spk[name]: source.utt2spk[original] for name, original in uniq.items()}
     maps = {}
     for file, mapping in source.maps.items():

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Reverb(Transform):
-    """A room of the bank: its response is aligned to its peak, and the energy stays.
+    """Reverberation by a room response of the bank, aligned to its peak; the energy stays.
 
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     """
 
     uses_bank = True
@@ -72,10 +72,10 @@ class Noise(Transform):
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     types : sequence of str or None
-        Types of noise: first one of them is drawn, then a noise of it.  None: a noise out of all
-        (with ranges by type: out of those types).
+        Types of noise: first a type is drawn, then a noise of that type.  None: all noises, or
+        the types that ``snr_db`` maps to ranges.
     snr_db : (low, high), mapping of type to (low, high), or ``recorded``
         Signal-to-noise ratio over the crop; ``recorded`` adds the noise at its recorded level.
     gain : float
@@ -94,15 +94,15 @@ class Noise(Transform):
     ):
         super().__init__(probability=probability)
         if snr_db == {} or types == ():
-            raise ValueError("types and snr_db: found an empty one, expected one type or more")
+            raise ValueError("types or snr_db is empty, expected one type or more")
         if isinstance(snr_db, dict) and types is not None and set(types) != set(snr_db):
             raise ValueError(
-                f"types are {', '.join(sorted(types))}, snr_db has ranges of "
-                f"{', '.join(sorted(snr_db))}; expected the same or no types"
+                f"types are {', '.join(sorted(types))}, snr_db has ranges for "
+                f"{', '.join(sorted(snr_db))}; expected the same types, or no option types"
             )
         self.is_recorded = snr_db == "recorded"
         if gain != 1 and not self.is_recorded:
-            raise ValueError(f"gain: {gain} goes with snr_db: recorded only")
+            raise ValueError(f"gain: {gain} needs snr_db: recorded; set it, or remove gain")
         if isinstance(snr_db, dict):
             for bounds in snr_db.values():
                 check_range("snr_db", bounds)
@@ -118,7 +118,7 @@ class Noise(Transform):
         if isinstance(self.snr_db, dict):
             types = sorted(self.snr_db)
             bounds = [self.snr_db[kind] for kind in types]
-        # pairs of noises and their range: first a pair is drawn, then a noise of it
+        # (noises, range) pairs: first a pair is drawn, then one of its noises
         self.choices = list(zip(bank.indices_by_type(types), bounds, strict=True))
         if not types:
             self.choices = [(np.arange(len(bank.noises)), self.snr_db)]
@@ -170,9 +170,9 @@ class Babble(Transform):
     Parameters
     ----------
     probability : float
-        How often it is applied.
+        Probability of applying it.
     num_speakers : (low, high)
-        How many.
+        Range of their number.
     snr_db : (low, high)
         Signal-to-noise ratio over the crop.
     level : str
@@ -231,7 +231,7 @@ class Babble(Transform):
     def apply_batch(
         self, waveforms_RS: "torch.Tensor", drawn: Sequence[Drawn], chain: "DeviceChain"
     ) -> "torch.Tensor":
-        """Add to each crop its speakers; their numbers may differ."""
+        """Add to each crop its speakers; crops may have different numbers of them."""
         import torch
 
         from utils.augmentation.device import column, noise_gain

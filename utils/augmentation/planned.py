@@ -1,4 +1,4 @@
-"""The bank that a plan is going to make, to check early what policies ask of it."""
+"""The noise bank that a plan is going to make, to check policies before it exists."""
 
 from collections.abc import Collection
 from pathlib import Path

@@ -6,15 +6,15 @@ import numpy as np
 
 from utils.audio import resample
 
-# Where room responses of the bank have their peak: what comes more than this before the direct
-# sound is not the room's.
+# Position of the peak (the direct sound) in room responses of the bank; earlier samples are not
+# part of the response and are cut.
 PEAK_SECONDS = 0.01
 
 
 def change_speed(samples: np.ndarray, factor: float, num_samples: int) -> np.ndarray:
-    """(num_samples,) float32 of audio at another speed, as a tape has it: pitch changes, too.
+    """Audio at another speed, (num_samples,) float32; pitch changes too, as on a tape.
 
-    `samples` has ceil(num_samples * factor); 1.1 is faster by a tenth.
+    `samples` are ceil(num_samples * factor); a factor of 1.1 is a tenth faster.
     """
     if factor == 1:
         return samples[:num_samples]

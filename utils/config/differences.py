@@ -8,7 +8,7 @@ SHOWN_CHARACTERS = 40  # of a value in a message
 
 
 def first_difference(before: object, now: object, name: str = "") -> str:
-    """The first difference between two nested mappings, as a phrase; empty if they are equal.
+    """The first difference between two nested mappings, for a message; empty if they are equal.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import yaml
 from utils.config.messages import describe_value
 from utils.errors import UserError
 
-# counted as often as aliases repeat them: a few lines of nested aliases stand for millions
+# aliases count as often as they occur: a few lines of nested aliases can hold millions of values
 MOST_VALUES = 100_000
 
 
@@ -109,7 +109,7 @@ def _mark_inherited(value: Any, own_path: str, base_path: str) -> Any:
 
 
 def _merge(base: Mapping, own: Mapping) -> dict:
-    """A mapping with those of its base, in the base's order."""
+    """The values of a mapping over those of its base, in the base's order."""
     own_keys = {key: key for key in own}  # a dict keeps its first key object: the base's
     merged = {}
     for key, inherited in base.items():
@@ -156,7 +156,7 @@ class _Loader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise yaml.constructor.ConstructorError(
-                problem=f"no value of its kind ({error})", problem_mark=node.start_mark
+                problem=f"not a valid value ({error})", problem_mark=node.start_mark
             ) from None
         if type(value) is int and abs(value) >= 1 << 64:
             raise yaml.constructor.ConstructorError(
@@ -225,7 +225,7 @@ def _read_one(path: str | Path) -> dict:
 
 
 def _count_values(value: Any, counts: dict[int, int]) -> int:
-    """How many values a nested value holds; what aliases share is counted each time."""
+    """Number of values within a nested value; aliases count as often as they occur."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in counts:

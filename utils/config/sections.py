@@ -1,6 +1,6 @@
 """Objects built from the sections of a YAML file.
 
-Defaults stand only in the signatures of constructors; a section says what differs.  It is checked
+Only the signatures of constructors have defaults; a section has what differs.  It is checked
 against the signature: an unknown name or a value of another type is an error before any file is
 opened.
 """
@@ -167,7 +167,7 @@ def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """The value as its type hint asks for it, or TypeError."""
+    """The value in the type of its hint; TypeError if it cannot be."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         for choice in arguments:

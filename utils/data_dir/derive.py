@@ -50,7 +50,7 @@ def subset_data_dir(
     Raises
     ------
     UserError
-        None or several ways given, an unknown id, or nothing kept.
+        No way or several ways given, an unknown id, or nothing kept.
     """
     if sum(way is not None for way in (utterances, speakers, first, per_speaker)) != 1:
         raise UserError(
@@ -127,7 +127,7 @@ def _restrict(data: DataDir, kept: set[str]) -> DataDir:
 
 
 def _restrict_models(models: Mapping[str, str], kept: set[str]) -> dict[str, str]:
-    """The models all of whose utterances are kept."""
+    """The enrolment models with all their utterances kept."""
     return {model: members for model, members in models.items() if kept.issuperset(members.split())}
 
 
@@ -137,7 +137,7 @@ def _restrict_trials(
     kept_ids: Mapping[str, set[str]],
     models: Mapping[str, str],
 ) -> Trials | None:
-    """The trials both of whose sides are kept; None if there is none, or a class is lost."""
+    """The trials with both sides kept; None if there are none, or if a class is lost."""
     all_models = data.maps.get("enroll.spk2utt", {}).keys()
     names = kept_ids["utterance"] | kept_ids["speaker"]
     enrol = (names - all_models) | models.keys()
@@ -194,7 +194,7 @@ def _share(items: Sequence[str], part: int, parts: int) -> Sequence[str]:
 
 
 def job_utterances(keys: Iterable[str], job: str) -> list[str]:
-    """The share of one job of several.
+    """The utterances that one job of several processes.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def _refuse_mixed_sources(sources: Sequence[DataDir]) -> None:
     if 0 < len(whole) < len(sources):
         other = next(source for source in sources if source.segments is not None)
         raise UserError(
-            f"{other.path}/segments: found, but {whole[0].path} has none, "
+            f"{other.path}/segments: exists, but {whole[0].path} has none, "
             "expected all or none to have it; write segments for the others"
         )
 
@@ -320,7 +320,7 @@ def copy_data_dir(data: DataDir, *, utt_prefix: str = "", spk_prefix: str = "") 
     Parameters
     ----------
     data : DataDir
-        Original; recordings keep their ids if there is a segments.
+        Original; recordings keep their ids if there is a list ``segments``.
     utt_prefix : str
         Put before every utterance id; it should begin with ``spk_prefix``, so that utterances sort
         as their speakers do.

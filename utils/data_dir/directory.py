@@ -44,8 +44,8 @@ class DataDir:
         Every other list by its file name (``utt2dur``, ``spk2gender``, ``vad.scp``,
         ``enroll.spk2utt``, ...): key -> rest of the line.
     trials : sequence of str or None
-        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; where it was read from
-        one, `Trials`.
+        Lines ``"<enrol> <test> target|nontarget"`` in the file's order; `Trials` if read from a
+        file.
     """
 
     path: Path
@@ -98,12 +98,12 @@ def read_data_dir(
     Raises
     ------
     UserError
-        The first thing that is wrong: file, line, found, expected, what to do.
+        The first problem: file, line, found, expected, what to do.
     """
     path = Path(path)
-    read = _read_tables(path)
-    raise_first(path, file_faults(path, read))
-    tables = _well_formed(read)
+    parsed = _read_tables(path)
+    raise_first(path, file_faults(path, parsed))
+    tables = _well_formed(parsed)
     if check:
         raise_first(path, rule_faults(tables, allow_pipes))
     if needs_audio and "wav.scp" not in tables:
@@ -193,20 +193,20 @@ def problems_and_notes(
 ) -> tuple[list[str], list[str]]:
     """The first problems of a data directory; of a good one, notes about its trials."""
     path = Path(path)
-    read = _read_tables(path)
-    problems = _problems(path, read, audio, allow_pipes, root)
-    tables = _well_formed(read)
+    parsed = _read_tables(path)
+    problems = _problems(path, parsed, audio, allow_pipes, root)
+    tables = _well_formed(parsed)
     if problems or "trials" not in tables:
         return problems, []
     return [], [f"{path / 'trials'}: {note}" for note in trial_notes(lists_in(tables))]
 
 
 def _problems(
-    path: Path, read: ReadTables, audio: bool, allow_pipes: bool, root: str | Path | None
+    path: Path, parsed: ReadTables, audio: bool, allow_pipes: bool, root: str | Path | None
 ) -> list[str]:
-    """The first problems of lists that were read."""
-    tables = _well_formed(read)
-    faults = chain(file_faults(path, read), rule_faults(tables, allow_pipes))
+    """The first problems of lists that were read, one line each."""
+    tables = _well_formed(parsed)
+    faults = chain(file_faults(path, parsed), rule_faults(tables, allow_pipes))
     first = list(islice(faults, MOST_PROBLEMS))
     if audio and not first:
         if "wav.scp" not in tables:
@@ -221,7 +221,7 @@ def _problems(
 def validate_data_dir(
     path: str | Path, audio: bool = False, allow_pipes: bool = False, root: str | Path | None = None
 ) -> None:
-    """Refuse a bad data directory.
+    """Raise UserError if a data directory has a problem.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def _audio_faults(tables: Tables, allow_pipes: bool, root: str | Path | None) ->
             yield Fault(
                 "wav.scp",
                 number,
-                f"'{entry}' cannot be read: {error.reason}; expected sound: "
+                f"'{entry}' cannot be read: {error.reason}; expected audio: "
                 f"repair the file, correct --root, or drop '{recording}'",
             )
         else:
@@ -287,7 +287,7 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
     Parameters
     ----------
     data : DataDir
-        Keys in any order; pipes are accepted, since whoever made or read ``data`` has allowed them.
+        Keys in any order; pipes are accepted, since they were allowed when ``data`` was made.
     path : path
         Folder.
 

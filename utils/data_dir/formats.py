@@ -1,13 +1,13 @@
-"""One list of a data directory: known lists, the format of their lines, and what is wrong with one.
+"""One list of a data directory: known lists, the format of their lines, and the faults of a line.
 
-Blanks and tabs before a value and at a line's end are accepted, as Kaldi's programs write them (the
-lists of wav-to-duration and feat-to-len have one at every line's end), and never written.  Those
-inside the last field of wav.scp, another scp or text are part of it: a path may have two blanks in
-a row, but none at its ends, where Kaldi removes them too.  Only LF ends a line.
+Extra blanks and tabs before a value and at a line's end are accepted, since Kaldi's programs write
+them (wav-to-duration and feat-to-len, one at every line's end); they are never written.  Blanks
+inside the last field of an scp file or of text are part of it: a path may contain two blanks in a
+row, but not begin or end with one, as in Kaldi.  Only LF ends a line.
 
-A good file is parsed without a step of Python per line: with its printable characters deleted, the
-rest has to be the same blanks and line end for every line.  Only a file that fails this is parsed
-line by line, to name the line.
+A good file is parsed without a Python loop over its lines: with its printable characters deleted,
+every line has to leave the same blanks and line end.  Only a file that fails this is parsed line by
+line, to name the line.
 """
 
 import re
@@ -22,7 +22,7 @@ ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
 IDS = rf"{ID}(?:[ \t]+{ID})*"
 REST = r"[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?"
-# of a text: as REST, but with VT, FF and FS to US, which end no line here
+# the last field of text: as REST, and also VT, FF and FS to US, which do not end a line here
 LETTER = r"[^\x00-\x0a\x0d-\x1b\x20\x7f]"
 TEXT = rf"{LETTER}(?:[^\x00-\x08\x0a\x0d-\x1b\x7f]*{LETTER})?"
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -54,7 +54,7 @@ class Format(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong with a data directory.
+    """A fault of a data directory.
 
     ``line`` counts from 1; 0: the file as a whole.  ``text``: found, expected, what to do.
     """
@@ -98,7 +98,7 @@ def lists_of(folder: Path) -> list[str]:
 
 
 def format_of(file: str) -> Format:
-    """The format of a list by its name; ``dev.spk2utt`` is a spk2utt, an unknown name a map."""
+    """The format of a list by its name: ``dev.spk2utt`` is a spk2utt, any other name a map."""
     kind = file if file in FORMATS else file.rpartition(".")[2]
     return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
 
@@ -176,7 +176,7 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
 
 
 def fault_of_line(line: bytes, format: Format) -> str:
-    """What is wrong with one line, without its line end; an empty string if nothing is."""
+    """The fault of one line, which has no line end; empty if it has none."""
     if line.startswith(MARK):
         return f"begins with a byte order mark, expected the id first; {FIX}"
     try:

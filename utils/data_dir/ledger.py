@@ -17,7 +17,7 @@ from utils.files import atomic_write, read_json_object, read_lines
 UNREADABLE = "unreadable"
 POLICY = "policy:"  # + the rule: policy:short, policy:little_speech, policy:silent
 FATES_OF_PIECES = ("packed", "short", "silent")
-# First words of counts of utterances that are kept although something was noticed in them.
+# First words of the remarks on kept utterances that a ledger counts.
 FOUND = ("of ", "with ", "upsampled ")
 # defaults of the steps; one utterance is always allowed
 MAX_UNREADABLE_FRACTION, MAX_POLICY_FRACTION = 0.001, 0.01
@@ -30,7 +30,7 @@ class Ledger:
     unless ``allow_missing_trials``: their trials are then lost, and counted in ``lost_trials``,
     which watermarks every result.  ``kept`` lists utterances, ``dropped`` maps them to (reason,
     detail), ``pieces`` counts the pieces of split utterances by `FATES_OF_PIECES`, and ``found``
-    counts kept utterances by a phrase that begins with one of `FOUND`.
+    counts kept utterances by a remark that begins with one of `FOUND`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """``came_in``, ``went_on``, one number per reason, and the other counts that are not 0.
 
-        These are ``lost_trials``, ``pieces:...`` and the phrases of ``found``.
+        These are ``lost_trials``, ``pieces:...`` and the remarks of ``found``.
         """
         counts = {"came_in": self._came_in, "went_on": len(self.kept), **self._reasons}
         if self.lost_trials:
@@ -87,7 +87,7 @@ class Ledger:
 
     @property
     def summary(self) -> str:
-        """The counts as a phrase: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
+        """The counts in a line: ``dropped 2 of 148,642 utterances (2 unreadable)``."""
         text = f"dropped {len(self.dropped):,} of {self._came_in:,} utterances"
         if self.dropped:
             text += f" ({_join_counts(self._reasons)})"
@@ -96,7 +96,7 @@ class Ledger:
         return text
 
     def found_lines(self) -> list[str]:
-        """A line for each phrase: ``data/x/train: 16 of 20 utterances of 2 channels, ...``."""
+        """A line for each remark: ``data/x/train: 16 of 20 utterances of 2 channels, ...``."""
         lines = []
         for phrase, number in sorted(self.found.items()):
             if number:
@@ -112,7 +112,7 @@ class Ledger:
     ) -> None:
         """Refuse to go on if too many utterances were dropped; one is always allowed.
 
-        ``receipts``: folder of the receipts of finished jobs, which would skip repaired files.
+        ``receipts``: folder of receipts of finished jobs, which would not process repaired files.
         ``has_options``: the command has ``--max-unreadable-fraction`` and
         ``--max-policy-fraction``.
         """
@@ -162,8 +162,8 @@ class Ledger:
         odd = seen.symmetric_difference(expected)
         if odd:
             raise UserError(
-                f"{self.where}: {len(odd):,} utterances are in the list or in the jobs' outputs "
-                f"only ('{min(odd)}'); run the jobs again"
+                f"{self.where}: {len(odd):,} utterances are in only one of the list and the jobs' "
+                f"outputs ('{min(odd)}'); run the jobs again"
             )
 
     def write(self, folder: Path) -> list[Path]:
@@ -195,7 +195,7 @@ def read_dropped(path: Path) -> Iterator[tuple[str, str, str]]:
 def read_counts(path: Path) -> Counter[str]:
     """Read the counts of a ``ledger.json``; FileNotFoundError if it is missing."""
     counts = read_json_object(path, {"came_in": int, "went_on": int}, "a ledger")
-    # the other names are its own
+    # its other keys are reasons and remarks
     return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))
 
 

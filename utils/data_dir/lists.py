@@ -42,14 +42,14 @@ def raise_first(path: Path, faults: Iterable[Fault]) -> None:
 
 
 def problem(path: Path, fault: Fault) -> str:
-    """A fault as one line; ``path`` is the folder of the list."""
+    """The message of a fault, one line; ``path`` is the folder of the list."""
     file = path / fault.file
     text = fault.text.replace(FIX, _remedy(path, fault))
     return f"{file}:{fault.line}: {text}" if fault.line else f"{file}: {text}"
 
 
 def _remedy(path: Path, fault: Fault) -> str:
-    """The command that repairs a list; ours works on data directories only."""
+    """The command that repairs a list; `utils.data_dir fix` works on data directories only."""
     if is_list(fault.file) and (path / "utt2spk").exists():
         return f"`python -m utils.data_dir fix {shlex.quote(str(path))}` repairs it"
     file = path / fault.file
@@ -160,7 +160,7 @@ def are_targets(trials: Trials, path: str | Path) -> np.ndarray:
 def read_trial_list(path: str | Path) -> Trials:
     """Read a list of trials with classes or without, in the file's order; any file name.
 
-    UserError if it is missing or malformed, if only some lines have a class, or for other words.
+    UserError if it is missing or malformed, only some lines have a class, or a class is unknown.
     """
     path = Path(path)
     if not path.is_file():
@@ -211,7 +211,7 @@ def _refuse_entry(path: Path, key: str, value: object) -> None:
 def parse_tidy(file: str, content: bytes) -> Columns | None:
     """As `parse`, but None unless fields have one blank or tab between them and none elsewhere.
 
-    Our writers leave lists like that.
+    Lists that this project writes are like that.
     """
     columns = parse(file, content)
     if columns and any(blanks in content for blanks in (b"  ", b" \n", b"\t")):

@@ -1,4 +1,4 @@
-"""Repair a data directory, as far as no decision of its owner is needed.
+"""Repair a data directory where its owner has nothing to decide.
 
 First each list by itself: byte order marks, line ends, blanks, order, repeated lines; then ids that
 are not in every list.  No pipe of wav.scp is run.  Two different lines for one id, or a trial that
@@ -90,7 +90,7 @@ def fix_data_dir(path: str | Path, *, dry_run: bool = False) -> list[str]:
 
 
 def _repair_lists(path: Path, changes: Mapping[str, list[str]]) -> dict[str, Columns]:
-    """The columns of every list by itself; large ones are sorted in processes of their own."""
+    """Repair each list by itself: its columns; large lists are sorted in other processes."""
     tables = {}
     with ProcessPoolExecutor(2, get_context("fork")) as pool:  # starts none without large lists
         jobs = {}
@@ -111,7 +111,7 @@ def _invert_utt2spk(utt2spk: Columns) -> Columns:
 
 
 def _is_large_and_unsorted(file: Path) -> bool:
-    """Whether a list is worth a process of its own to be sorted."""
+    """Whether a list is sorted in a process of its own."""
     with open(file, "rb") as opened:
         start = opened.read(SAMPLE_BYTES).split(b"\n")[:-1]
     return start != sorted(start) and file.name != "trials" and file.stat().st_size >= LARGE_BYTES

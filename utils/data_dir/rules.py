@@ -35,7 +35,7 @@ REMEDY_WITH_TRIALS = ", and its trials and enrolment models"
 
 
 def may_lack_utterances(file: str, files: Iterable[str]) -> bool:
-    """Whether a list may lack utterances; feats.scp may if ``files`` have a wav.scp."""
+    """Whether a list may lack utterances; feats.scp may if ``files`` contain wav.scp."""
     is_source = file == "feats.scp" and "wav.scp" not in files
     return file in MAY_LACK_UTTERANCES and not is_source
 
@@ -137,7 +137,7 @@ def _segment_faults(file: str, columns: Sequence[Sequence[str]]) -> Iterator[Fau
 
 
 def _path_fault(value: str, allow_pipes: bool) -> str:
-    """What is wrong with a value of wav.scp; empty if nothing is."""
+    """The fault of a value of wav.scp; empty if it has none."""
     last = value[-1]
     if last == "|" and not allow_pipes:
         return (
@@ -150,10 +150,7 @@ def _path_fault(value: str, allow_pipes: bool) -> str:
             "remove the quotes"
         )
     if value[0] in "~|":
-        return (
-            f"'{value}', expected a path that can be opened as it is, without a shell; "
-            "write it in full"
-        )
+        return f"'{value}', expected a path that can be opened without a shell; write it in full"
     return ""
 
 
@@ -171,7 +168,7 @@ def _parse_numbers(words: Sequence[str]) -> np.ndarray:
 def key_kind(file: str, files: Iterable[str]) -> str:
     """Kind of the keys of a list: utterance, speaker, recording, model or trial.
 
-    wav.scp has utterances unless ``files``, the names of all lists, have a segments.
+    wav.scp has utterances unless ``files``, the names of all lists, contain segments.
     """
     if file == "trials":
         return "trial"
@@ -213,7 +210,7 @@ def _missing_ids(tables: Tables) -> Iterator[tuple[Fault, str, str]]:
 def _difference(
     kind: str, wanted: Sequence[str], file: str, keys: Sequence[str], may_lack: bool = False
 ) -> Iterator[tuple[Fault, str, str]]:
-    """Ids that only one of two lists has: the one that owns ids of this kind, and another."""
+    """Ids that only one of two lists has: the one that defines ids of this kind, and another."""
     if wanted == keys:
         return
     owner = OWNERS[kind]

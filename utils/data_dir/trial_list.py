@@ -12,7 +12,7 @@ import numpy as np
 
 TAB_TO_BLANK, PRINTABLE = bytes.maketrans(b"\t", b" "), bytes(range(0x21, 0x7F))
 BLOCK_BYTES = 1 << 24  # of a file, split at a time
-# A million trials: in shorter lists sharing equal words takes more time than the memory is worth.
+# A million trials: in shorter lists, sharing equal words takes more time than the memory is worth.
 SHARED_BYTES = 64 << 20
 
 
@@ -69,7 +69,7 @@ def target_mask(kinds: Sequence[str]) -> np.ndarray:
 class Trials(Sequence[str]):
     """Trials as columns; as a sequence, lines ``<enrol> <test> target|nontarget``, made on request.
 
-    ``kinds`` None: trials without classes, whose lines end after the test side.
+    ``kinds``: the class of each trial; None: trials without classes, whose lines have two fields.
     """
 
     def __init__(self, enrol: list[str], test: list[str], kinds: list[str] | None = None):
@@ -122,7 +122,7 @@ class Trials(Sequence[str]):
         )
 
     def restricted(self, enrol: Collection[str], test: Collection[str]) -> "Trials":
-        """The trials whose two sides are among these names."""
+        """The trials with both sides among these names."""
         pairs = zip(self.enrol, self.test, strict=True)
         keep = [left in enrol and right in test for left, right in pairs]
         return Trials(*[list(compress(column, keep)) for column in self.columns])

@@ -1,8 +1,7 @@
 """Check a list of trials against utt2spk, against the enrolment models, and against itself.
 
 A trial's class has to agree with the speakers of its two sides, as far as utt2spk knows them.  A
-side whose speaker has the side's own name (Kaldi's SRE16 writes ``utt utt``) is of an unknown
-speaker.
+side has an unknown speaker if utt2spk gives the side's own name (Kaldi's SRE16 writes ``utt utt``).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -67,14 +66,14 @@ class Lists:
         for name in (names - models - self.utt2spk.keys()) & set(self.utt2spk.values()):
             result[name] = name
         own = {name for name, speaker in result.items() if name == speaker}
-        # these are names of models, if no test is of a speaker with such a name
+        # if no test side has one of these speakers, the names are those of unlisted models
         if own and own.isdisjoint(self.test_speakers.values()):
             for name in own:
                 del result[name]
         return result
 
     def same_speaker(self) -> tuple[np.ndarray, np.ndarray]:
-        """Whether both sides are of one speaker, and whether that is known: (T,) bool arrays."""
+        """Whether both sides have the same speaker, and whether that is known: (T,) bool arrays."""
         speakers = {*self.enrol_speakers.values(), *self.test_speakers.values()}
         numbers = number_names(speakers)
         left = _speaker_numbers(self.trials.enrol, self.enrol_speakers, numbers)
@@ -82,7 +81,7 @@ class Lists:
         return left == right, (left >= 0) & (right >= 0)
 
     def with_itself(self) -> np.ndarray:
-        """Rows of the trials of an utterance with itself."""
+        """Rows of the trials that compare an utterance with itself."""
         enrol, test = self.trials.enrol, self.trials.test
         if set(enrol).isdisjoint(test):
             return np.empty(0, np.int64)
@@ -90,7 +89,7 @@ class Lists:
         return np.array([row for row in rows.tolist() if enrol[row] not in self.models], np.int64)
 
     def inside_model(self) -> np.ndarray:
-        """Rows of the trials whose test side is an utterance of the model."""
+        """Rows of the trials that test an utterance of their own model."""
         names: list[str] = []
         utterances: list[str] = []
         for name in set(self.trials.enrol) & self.models.keys():
@@ -112,7 +111,7 @@ class Lists:
         enrol, test, kinds = [], [], []
         for row in rows.tolist():
             name = self.trials.enrol[row]
-            # A model may have the name of an utterance: it gets one that no test has.
+            # a model may have the name of an utterance: the blank makes its name different
             enrol.append(f"{name} " if name in self.models else name)
             test.append(self.trials.test[row])
             kinds.append(self.trials.kinds[row])
@@ -120,9 +119,9 @@ class Lists:
         left, right = look_up(numbers, enrol), look_up(numbers, test)
         codes = np.minimum(left, right) * len(numbers) + np.maximum(left, right)
         is_target = target_mask(kinds)
-        twofold = np.intersect1d(codes[is_target], codes[~is_target])
+        in_both = np.intersect1d(codes[is_target], codes[~is_target])
         first: dict[int, int] = {}
-        for index in np.flatnonzero(np.isin(codes, twofold)).tolist():
+        for index in np.flatnonzero(np.isin(codes, in_both)).tolist():
             earlier = first.setdefault(int(codes[index]), index)
             if kinds[earlier] != kinds[index]:
                 return int(rows[earlier]), int(rows[index])
@@ -172,7 +171,7 @@ def _same_utterance_faults(lists: Lists) -> Iterator[Fault]:
             lists.file,
             row + 1,
             f"trial of utterance '{trials.test[row]}' with itself, expected two recordings; "
-            f"{len(alone):,} of {len(trials):,} trials are such: remove them",
+            f"{len(alone):,} of {len(trials):,} trials are like this: remove them",
         )
     if len(inside):
         row = int(inside[0])
@@ -181,7 +180,7 @@ def _same_utterance_faults(lists: Lists) -> Iterator[Fault]:
             row + 1,
             f"test side '{trials.test[row]}' is an utterance of its own model "
             f"'{trials.enrol[row]}' ({MODELS}), expected one that the model does not contain; "
-            f"{len(inside):,} of {len(trials):,} trials are such: remove them, "
+            f"{len(inside):,} of {len(trials):,} trials are like this: remove them, "
             "or remove the utterances from the models",
         )
 
@@ -202,7 +201,7 @@ def _class_fault(lists: Lists, row: int, num_wrong: int, num_known: int) -> Faul
         lists.file,
         row + 1,
         f"trial '{enrol} {test}' is {kind}, but {source} {speakers}, expected {expected}; "
-        f"{num_wrong:,} of {num_known:,} trials differ so{hint}; correct the class or the speaker",
+        f"{num_wrong:,} of {num_known:,} trials are like this{hint}; correct the class or the speaker",
     )
 
 
@@ -269,7 +268,7 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
     """The faults of models and trials in a data directory with a well-formed utt2spk.
 
     Models of unknown utterances or of two speakers; trials that are repeated, have an unknown side,
-    or another class than the other lists say.
+    or contradict the speakers of the other lists.
     """
     models = models_in(tables)
     utterances = set(tables["utt2spk"][0])
@@ -347,7 +346,7 @@ def models_of_two_speakers(
 def _side_faults(
     trials: Trials, utterances: Collection[str], others: Collection[str]
 ) -> Iterator[Fault]:
-    """Names that no list has, each once."""
+    """The first trial of each name that no list has."""
     unknown = set(trials.enrol).difference(utterances, others)
     for number, side in _first_lines(trials.enrol, unknown):
         yield Fault(
@@ -366,7 +365,7 @@ def _side_faults(
 
 
 def _first_lines(names: Sequence[str], wanted: set[str]) -> Iterator[tuple[int, str]]:
-    """Line number and name of the first line of each of these names."""
+    """Number of the first line with each of these names, and the name."""
     if wanted:
         for number, name in enumerate(names, start=1):
             if name in wanted:
@@ -375,7 +374,7 @@ def _first_lines(names: Sequence[str], wanted: set[str]) -> Iterator[tuple[int, 
 
 
 def _repetitions(trials: Trials) -> Iterator[Fault]:
-    """Pairs that are on several lines."""
+    """Pairs of sides that occur again."""
     first: dict[tuple[str, str], int] = {}
     kinds = trials.kinds or [""] * len(trials)
     for number, pair in enumerate(zip(trials.enrol, trials.test, strict=True), start=1):
