@@ -244,7 +244,7 @@ def words_of(line: str, splits: int = 0) -> list[str]:
     line : str
         May be empty.
     splits : int
-        Number of splits at most: the last word is then the rest of the line; 0: no limit.
+        Largest number of splits; the last word is then the rest of the line.  0: no limit.
     """
     text = line.strip(" \t\r")
     if not text:
@@ -279,7 +279,7 @@ def read_json(path: str | Path) -> Any:
     FileNotFoundError
         It is missing.
     ValueError
-        It is not UTF-8, no JSON, or nested too deeply.
+        It is not UTF-8, not JSON, or nested too deeply.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -291,7 +291,7 @@ def read_json_object(
     path: str | Path,
     parts: Mapping[str, type | tuple[type, ...]] | None = None,
     what: str = "a JSON object",
-    mend: str = "have the step that writes it do so again",
+    mend: str = "run the step that writes it again",
 ) -> dict:
     """A JSON object that one of our steps has written.
 
@@ -302,7 +302,7 @@ def read_json_object(
     parts : mapping of str to type or None
         Keys that it must have, and the types of their values.
     what, mend : str
-        For the message: what the file should be, and what to do where it is not.
+        For the message: what the file should be, and what to do if it is not.
 
     Raises
     ------
@@ -314,7 +314,7 @@ def read_json_object(
     try:
         content = read_json(path)
         if not isinstance(content, dict):
-            raise ValueError("something else than an object")
+            raise ValueError("not an object")
         for key, kind in (parts or {}).items():
             if key not in content:
                 raise ValueError(f"no '{key}'")
@@ -349,10 +349,9 @@ def read_entries(path: Path) -> list[dict]:
         else:
             entries = read_json(path)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError("something else than objects")
+            raise ValueError("not a list of objects")
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path}: not a list of JSON objects ({error}); "
-            "have the step that writes it do so again"
+            f"{path}: not a list of JSON objects ({error}); run the step that writes it again"
         ) from None
     return entries

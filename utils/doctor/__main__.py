@@ -46,7 +46,7 @@ def main() -> int:
         "--cmd",
         choices=("local", "slurm", "sge"),
         default="local",
-        help="what is to run the arrays",
+        help="what runs the job arrays",
     )
     parser.add_argument(
         "--cluster-conf", default="", help="the site's file; default: conf/cluster/<cmd>.conf"

@@ -1,4 +1,4 @@
-"""Checks of the scheduler: do its commands answer, would it accept jobs of the site's file?"""
+"""Checks of the scheduler: its commands answer, and it would accept jobs of the site's file."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def check_disk(workdir: Path) -> Iterator[Finding]:
     if home != existing:
         kind = "a file"
         if existing.is_symlink():
-            kind = "a link to nowhere"
+            kind = "a broken link"
         yield Finding(
             "disk",
             BAD,

@@ -1,4 +1,4 @@
-"""What the doctor found about one thing: a verdict, the facts, and the line that mends it."""
+"""The results of checks: a verdict, the facts, and a remedy."""
 
 # Old Pythons must be able to report that they are too old.
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Finding:
 
 
 def graded(name: str, facts: str, *faults: tuple[bool, str, str]) -> Finding:
-    """A finding with the first fault (applies, verdict, remedy) that applies, else ok."""
+    """A finding with verdict and remedy of the first fault (applies, verdict, remedy), else ok."""
     for applies, verdict, remedy in faults:
         if applies:
             return Finding(name, verdict, facts, remedy)

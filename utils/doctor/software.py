@@ -203,7 +203,7 @@ def check_locale() -> Finding:
         order = "bytes"
     return graded(
         "locale",
-        f"LC_ALL={os.environ.get('LC_ALL', '')}, sort goes by {order}, files are {encoding}",
+        f"LC_ALL={os.environ.get('LC_ALL', '')}, sort orders by {order}, file names are {encoding}",
         (
             not sorts_bytes or not is_utf8,
             WARNING,

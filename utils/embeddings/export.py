@@ -21,8 +21,8 @@ from utils.errors import UserError
 from utils.files import atomic_write
 from utils.foreign.hdf5 import read_hdf5_arrays, require_h5py
 
-SURROGATES, LAST_LETTER = 0xD800, 0x10FFFF  # of Unicode; the former are 2,048 numbers
-MAX_LETTERS = 160  # of an error in a message
+SURROGATES, LAST_CHARACTER = 0xD800, 0x10FFFF  # of Unicode; 2,048 numbers are surrogates
+MAX_CHARACTERS = 160  # of an error in a message
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
 
@@ -64,7 +64,7 @@ def _write_hdf5(path: Path, arrays: Mapping[str, np.ndarray], facts: str) -> Non
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and provenance (empty if there is none) of `write_arrays`, or of such a foreign file.
+    """Arrays and provenance (may be empty) of a file from `write_arrays` or another program.
 
     UserError: no such file, another format, ``utterances`` or ``embeddings`` missing, or arrays
     that do not fit together.
@@ -91,11 +91,11 @@ def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     for name in ("utterances", "embeddings"):
         if name not in arrays:
             names = ", ".join(sorted(str(other) for other in arrays)) or "none"
-            raise UserError(f"{path}: no array '{name}', expected it among {names}; write it again")
+            raise UserError(f"{path}: no array '{name}', found {names}; write the file again")
     for name, kind, dimensions, expected in (
-        ("utterances", "U", (1,), "a row of texts"),
+        ("utterances", "U", (1,), "a 1-D array of text"),
         ("embeddings", "f", (2, 3), "floats for each utterance"),
-        ("speakers", "U", (1,), "a row of texts"),
+        ("speakers", "U", (1,), "a 1-D array of text"),
     ):
         if name not in arrays:
             continue
@@ -108,8 +108,8 @@ def _check_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         number = len(arrays["utterances"])
         if len(array) != number:
             raise UserError(
-                f"{path}: {number} utterances and {len(array)} {name}, expected as many; write it "
-                "again"
+                f"{path}: {number} utterances and {len(array)} {name}, expected equally many; "
+                "write the file again"
             )
 
 
@@ -133,9 +133,9 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     ) as error:
         if isinstance(error, OSError) and error.errno is not None and not os.access(path, os.R_OK):
             raise
-        reason = " ".join(str(error).split())[:MAX_LETTERS]
+        reason = " ".join(str(error).split())[:MAX_CHARACTERS]
         raise UserError(
-            f"{path}: damaged, or no {kind} file of plain arrays: {reason}; write it again"
+            f"{path}: damaged, or not an {kind} file of plain arrays: {reason}; write it again"
         ) from None
 
 
@@ -160,13 +160,13 @@ def _declared_bytes(file: IO[bytes]) -> int:
 def _refuse_too_large(name: str, declared: int, present: int) -> None:
     if declared > present:
         raise ValueError(
-            f"{name} is an array of {declared:,} bytes, of which {present:,} are there"
+            f"{name} is an array of {declared:,} bytes, of which the file has {present:,}"
         )
 
 
 def _refuse_no_text(name: str, array: object) -> None:
-    """Refuse numbers that are no letters in an array of text, which NumPy accepts."""
+    """Refuse numbers that are not characters in an array of text; NumPy accepts them."""
     if isinstance(array, np.ndarray) and array.dtype.kind == "U" and array.nbytes:
         letters = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
-        if ((letters > LAST_LETTER) | (letters >> 11 == SURROGATES >> 11)).any():
-            raise ValueError(f"{name} has numbers that are no letters")
+        if ((letters > LAST_CHARACTER) | (letters >> 11 == SURROGATES >> 11)).any():
+            raise ValueError(f"{name} has numbers that are not characters")

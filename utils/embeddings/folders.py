@@ -28,7 +28,7 @@ class TrialVectors:
     vectors: np.ndarray
     enrol_rows: np.ndarray  # (T,), row of each enrolment side
     test_rows: np.ndarray
-    num_utts: np.ndarray  # (N,), utterances of each mean: 1, but for models and speakers
+    num_utts: np.ndarray  # (N,), utterances averaged: 1 but for models and speakers
 
 
 @dataclass
@@ -42,7 +42,7 @@ class _Means:
 
 
 def embeddings_inputs(folder: Path) -> dict[str, Path]:
-    """What a step that reads embeddings depends on, for its `Task`.
+    """The inputs of a step that reads embeddings, for its `Task`.
 
     The receipt of the step that made them, or the list itself if they are foreign.
     """
@@ -117,14 +117,14 @@ def read_trial_vectors(
 def _means_of_models(
     models: Mapping[str, Sequence[str]], names: list[str], vectors: np.ndarray, folder: Path
 ) -> _Means:
-    """Vectors of models, from the embeddings of their utterances."""
+    """Mean vectors of models, from the embeddings of their utterances."""
     means = _mean_vectors(vectors, _number(names), models, folder)
     num_utts = [len(utterances) for utterances in models.values()]
     return _Means(list(models), means, num_utts, folder / "enroll.spk2utt")
 
 
 def _means_of_speakers(folder: Path) -> _Means | None:
-    """Vectors of the speakers of a folder; None if it has no list of them."""
+    """Mean vectors of the speakers of a folder; None if it has no list of them."""
     speakers = folder / "spk_xvector.scp"
     if not speakers.exists():
         return None
@@ -133,7 +133,7 @@ def _means_of_speakers(folder: Path) -> _Means | None:
 
 
 def _number(names: Sequence[str], first: int = 0) -> dict[str, int]:
-    """Row of each name, counted from ``first``."""
+    """Name -> row, counted from ``first``."""
     return {name: row for row, name in enumerate(names, first)}
 
 
@@ -146,7 +146,7 @@ def _speaker_counts(folder: Path, speakers: Sequence[str]) -> list[int]:
     for speaker in speakers:
         if counts.get(speaker, 0) < 1:
             raise UserError(
-                f"{path}: no number of utterances, from 1, for speaker '{speaker}' of "
+                f"{path}: no number of utterances (1 or more) for speaker '{speaker}' of "
                 f"{folder}/spk_xvector.scp; make both again"
             )
     return [counts[speaker] for speaker in speakers]
@@ -247,7 +247,7 @@ def _mean_vectors(
     spk2utt: Mapping[str, Sequence[str]],
     folder: Path,
 ) -> np.ndarray:
-    """Mean of the utterances of each speaker or model, in float64; of matrices row by row."""
+    """Mean embedding of each speaker or model, computed in float64; of matrices row by row."""
     missing = []
     for model, keys in spk2utt.items():
         missing += [(model, key) for key in keys if key not in row_by_utterance]

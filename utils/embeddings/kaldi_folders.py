@@ -20,8 +20,8 @@ BACKEND_FILES = ("mean.vec", "transform.mat", "plda")
 def find_sets(source: Path) -> dict[str, tuple[Path, str]]:
     """Folder and kind (``xvector``, ``ivector``) of each set of embeddings in Kaldi's ``exp``.
 
-    The source has ``xvectors_<set>/xvector.scp``, or the same of i-vectors; or it is such a folder,
-    whose set is ``all`` if its name has none. UserError: there is no set, or one in both kinds.
+    The source has ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``, or is itself such
+    a folder; its set is ``all`` if its name has none. UserError: no set, or one in both kinds.
     """
     sets: dict[str, tuple[Path, str]] = {}
     for kind in KINDS:
@@ -115,7 +115,7 @@ def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
     missing = [speaker for speaker in speakers if counts.get(speaker, 0) < 1]
     if missing:
         raise UserError(
-            f"{source}: no number of utterances, from 1, for speaker '{missing[0]}'; "
+            f"{source}: no number of utterances (1 or more) for speaker '{missing[0]}'; "
             f"{len(missing)} of {len(speakers)} lack one; make it again"
         )
     with atomic_write(output) as file:
@@ -125,7 +125,7 @@ def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
 
 
 def model_of(source: Path, sets: Mapping[str, tuple[Path, str]]) -> str:
-    """A digest that stands for the unnamed network of Kaldi's folder and its `find_sets`."""
+    """A digest in place of the name of the network of Kaldi's folder; ``sets``: of `find_sets`."""
     if (source / "final.raw").is_file():
         return sha256_of(source / "final.raw")
     digests = "".join(sha256_of(folder / f"{kind}.scp") for folder, kind in sets.values())

@@ -19,25 +19,25 @@ SOURCE, SPEAKERS, RATE = "source", "speakers", "rate"
 
 
 def note_network(experiment: Path, section: Mapping) -> None:
-    """An experiment will have the network of a section ``model``."""
+    """Note that an experiment will have the network of a section ``model``."""
     MODE.note(NETWORK, experiment, dict(section))
 
 
 def note_embeddings(folder: Path, experiment: Path, data: Path) -> None:
-    """A folder will have embeddings of a data directory by the network of an experiment."""
+    """Note that a folder will have a data directory's embeddings by an experiment's network."""
     MODE.note(MODEL, folder, experiment)
     MODE.note(EMBEDDED, folder, data)
 
 
 def note_packed(packed: Path, data: Path, sample_rate_hz: int, has_pieces: bool) -> None:
-    """A folder will have the packed utterances of a data directory, or pieces of them."""
+    """Note that a folder will have a data directory's packed utterances, or pieces of them."""
     MODE.note(RATE, packed, sample_rate_hz)
     if not has_pieces:  # the number of pieces is unknown
         MODE.note(SOURCE, packed, data)
 
 
 def note_speakers(data: Path, utterances: Mapping[str, int]) -> None:
-    """A data directory will have these numbers of utterances by speaker."""
+    """Note that a data directory will have these numbers of utterances by speaker."""
     MODE.note(SPEAKERS, data, dict(utterances))
 
 
@@ -76,7 +76,7 @@ def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) ->
 
 
 def utterances_of_embeddings(folder: Path) -> np.ndarray | None:
-    """Embeddings of each speaker that a folder will have, as of `utterances_of_speakers`."""
+    """(K,) embeddings of each speaker that a folder will have; None: unknown."""
     data = MODE.noted(EMBEDDED, folder)
     if data is None:
         return None
@@ -84,9 +84,9 @@ def utterances_of_embeddings(folder: Path) -> np.ndarray | None:
 
 
 def utterances_of_speakers(utt2spk: Path) -> np.ndarray | None:
-    """(K,) utterances of each speaker of a list, or of the planned source of its data directory.
+    """(K,) numbers of utterances of the speakers of an existing or planned list; None: unknown.
 
-    None: unknown. Of a planned list they may be a few more than there will be.
+    Numbers of a planned list may be a little too large, since steps drop utterances.
     """
     data = utt2spk.parent
     while not utt2spk.exists():

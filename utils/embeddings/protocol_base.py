@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def _frames_to_samples(front_end: "FrontEnd", num_frames: int) -> int:
-    """The fewest samples that give so many frames; cached, since front ends find it by trying."""
+    """The fewest samples that give this many frames; cached, since front ends search for it."""
     return front_end.min_samples(num_frames)
 
 
 class Length:
-    """A length in seconds, samples (of audio) or frames of the network's front end: one of these.
+    """A length in one unit: seconds, samples of audio, or frames of the network's front end.
 
     ``name`` is for messages: ``crop`` for options ``crop_seconds``, ...
     """
@@ -33,7 +33,7 @@ class Length:
         if len(given) != 1:
             raise ValueError(
                 f"{name}_seconds, {name}_samples, {name}_frames: {len(given)} of them are given, "
-                "expected one"
+                "expected exactly one"
             )
         ((self.unit, self.number),) = given.items()
         if self.number <= 0:

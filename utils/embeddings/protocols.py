@@ -1,8 +1,8 @@
 """Test protocols: the pieces of an utterance that a network embeds, and how they are combined.
 
 All pieces of an utterance have one length. A shorter utterance is repeated to their length, and
-counts as often as the protocol has pieces. Of stored features a "sample" is a frame, as everywhere;
-then lengths are in seconds or frames.
+counts as often as the protocol has pieces. For stored features a "sample" is a frame, as everywhere, and
+lengths are in seconds or frames.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
 
 READY_MADE = Path(__file__).parents[2] / "conf" / "protocols"
-OVERLAP_OF_FIXED = 0.2  # as RawNet2, for a network of one length without a protocol
+OVERLAP_OF_FIXED = 0.2  # as in RawNet2; for a network of fixed length if no protocol is chosen
 
 
 class WholeUtterance(Protocol):

@@ -11,7 +11,7 @@ from utils.files import read_json_object
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")
 # The first two are in "crops" as a text; the digest of the model covers the others.
 NOT_COMPARED = {"protocol", "compare", "training_precision", "training_batch_norm"}
-MAX_LETTERS = 60  # of a fact in a message
+MAX_CHARACTERS = 60  # of a fact in a message
 
 
 def read_provenance(folder: str | Path) -> dict | None:
@@ -79,6 +79,6 @@ def comparison_of(embeddings: str | Path) -> Compare:
 def _shorten(value: object) -> str:
     """A fact as a short text."""
     text = json.dumps(value, sort_keys=True)
-    if len(text) <= MAX_LETTERS:
+    if len(text) <= MAX_CHARACTERS:
         return text
-    return text[: MAX_LETTERS - 3] + "..."
+    return text[: MAX_CHARACTERS - 3] + "..."

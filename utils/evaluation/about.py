@@ -1,4 +1,4 @@
-"""What a system is, in one line, for readers of the report who did not run the recipe."""
+"""One-line descriptions of systems, for readers of the report who did not run the recipe."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.metrics.llr import bayes_threshold
 
-DEV = "dev"  # a set of this name is no test set, whatever the options
+DEV = "dev"  # a set of this name is never a test set
 Rates = tuple[np.ndarray, np.ndarray, np.ndarray]  # thresholds, misses, false alarms
 Thresholds = Mapping[str, float]  # operating point -> the lowest score that is accepted
 

@@ -13,7 +13,7 @@ from utils.scoring.foreign_scores import read_foreign_scores
 from utils.scoring.systems import read_scored
 from utils.trials.foreign import TrialList, TrialSpeakers
 
-LIST_OF_A_FOLDER = "trials"  # a list of this name is called after its folder
+LIST_OF_A_FOLDER = "trials"  # a list of this name is named after its folder
 
 
 def list_name(trials: Path) -> str:
@@ -24,7 +24,7 @@ def list_name(trials: Path) -> str:
 
 
 def foreign_test_set(trials: TrialList, speakers: TrialSpeakers | None) -> TrialSet:
-    """A test set; no intervals without known speakers (None, or each utterance its own)."""
+    """The `TrialSet` of a foreign list; ``speakers`` None or unknown: it has no intervals."""
     unknown = np.zeros(len(trials.enrol), np.int32)
     sides, names = (unknown, unknown), [""]
     if speakers and speakers.are_known:
@@ -78,7 +78,7 @@ def foreign_system(
 def evaluated(
     systems: Sequence[System], tests: TrialSet, drawing: Drawing, *, has_speakers: bool
 ) -> Evaluated:
-    """Rows and curves; if speakers are known, also differences of all pairs of systems."""
+    """Evaluate systems on one test set; differences of all pairs only if speakers are known."""
     rows: list[dict] = []
     curves: list[dict] = []
     wholes: list[tuple[dict, Figures]] = []

@@ -16,7 +16,7 @@ from utils.metrics.rates import reversal_note
 TITLES = {"eer_percent": "EER", "cllr": "Cllr"}
 # where scores are log-likelihood ratios
 LLR_COLUMNS = {"act_dcf_0.01": "actDCF 0.01", "cllr": "Cllr"}
-# the hardest trials: shown beside the whole list on the screen
+# the hardest trials: on the screen beside all trials
 CHOSEN_SUBSET = "across conditions, same sex"
 WIDTH = 80  # columns of a terminal
 DOTS = "..."
@@ -29,10 +29,10 @@ SCREEN_LLR_COLUMNS = {"act_dcf_0.01": ("actDCF", "0.01", 3), "cllr": ("Cllr", ""
 
 
 def read_leaks(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
-    """Watermarks of allowed leakage in ``results.json`` of experiments, for figures shown again.
+    """Watermarks of allowed leakage from ``results.json`` of experiments, for further results.
 
-    ``each`` is the number of experiments of a fold; of several folds those of the first fold are
-    first.  By (system of the first fold, test set).
+    ``experiments`` are fold by fold, ``each`` per fold.  Returns (system of the first fold, test set)
+    -> watermarks.
     """
     leaks: dict[tuple[str, str], list[str]] = {}
     rows: list[dict] = []
@@ -90,7 +90,7 @@ def by_test_set(rows: Sequence[Mapping]) -> dict[str, list[Mapping]]:
 
 
 def set_table(whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, int]]) -> list[str]:
-    """Lines of one test set: what it is, two of titles, and one for each series.
+    """Lines of one test set: its description, two lines of titles, one line per series.
 
     ``columns`` maps each figure to both lines of its title and its digits after the point.  A long
     name has a line of its own.
@@ -181,7 +181,7 @@ def cost_title(figure: str) -> str:
 
 
 def reversals(rows: Sequence[Mapping], subsets: Sequence[str]) -> list[str]:
-    """A line for each row of the subsets whose EER is above chance."""
+    """A note for each row of the subsets with an EER above chance: are scores reversed?"""
     lines = []
     for row in rows:
         note = reversal_note(row["eer_percent"])
@@ -273,9 +273,10 @@ def table(
     available = dict.fromkeys(row["subset"] for row in rows)
     for subset in subsets:
         if subset not in available:
-            known = ", ".join(available) or "no row at all"
+            known = ", ".join(available) or "none"
             raise UserError(
-                f"{results[0]}: no row of subset '{subset}' among those asked for; there is {known}"
+                f"{results[0]}: no row of subset '{subset}' with this --test-set and these --scorers, "
+                f"found {known}; choose one of these"
             )
     print(markdown_table(rows, subsets), end="")
 

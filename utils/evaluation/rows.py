@@ -30,7 +30,7 @@ REPLICATES_OF_SUBSETS = 200  # a standard deviation needs no more
 REPLICATES_OF_BANDS = 200
 BAND_POINTS = 60
 WORST_TRIALS = 20
-# after the point, of figures and of the ends of their intervals; of others 6
+# decimals of figures and of the ends of their intervals; other figures have 6
 DIGITS = {"eer_percent": 4, "eer_hull_percent": 4, "eer_kaldi_percent": 4}
 
 
@@ -45,7 +45,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Drawing:
-    """How intervals are made: number of draws of the speakers (0: none), seed, effective priors."""
+    """Options of intervals: number of draws of the speakers (0: none), seed, effective priors."""
 
     replicates: int = 1000
     seed: int = 0
@@ -74,7 +74,7 @@ class Part(NamedTuple):
 
 
 def make_drawing(replicates: int, seed: int, points: str | None, least: int = 0) -> Drawing:
-    """How intervals are made, from the options of a step; ``least`` is the lowest number of draws.
+    """The `Drawing` for the options of a step; ``least`` is the lowest number of draws.
 
     UserError for too few draws, or an invalid operating point.
     """
@@ -138,7 +138,7 @@ def mean_figures(
 ) -> Figures:
     """Figures of lists without common speakers, averaged over those with trials of both classes.
 
-    ``empty`` is a row without figures, for when there is no such list.
+    ``empty`` is a row without figures, for when no list has both classes.
     """
     values: dict = dict(empty)
     drawn: dict[str, np.ndarray] = {}
@@ -179,7 +179,7 @@ def mean_figure(name: str, column: Sequence[float | None]) -> float | None:
 def bootstrap_figures(
     part: Part, llr: bool, replicates: int, points: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
-    """Figures in each draw of the speakers; empty without draws, or with one speaker."""
+    """Figure -> its values (R,) in each draw of the speakers; empty: no draws, or one speaker."""
     size, left, right = speaker_rows(part.enrol, part.test, part.is_target)
     if not replicates or size < 2:
         return {}
@@ -194,7 +194,7 @@ def bootstrap_figures(
 def figure_intervals(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, list[float] | None]:
-    """Intervals of the figures that can have one; None if not drawn, or not valid."""
+    """``<figure>_interval`` -> [low, high]; None without draws, or if it is not valid."""
     intervals: dict[str, list[float] | None] = {}
     for name, (measure, prior) in interval_measures(points).items():
         intervals[f"{name}_interval"] = None
@@ -228,7 +228,7 @@ def interval_measures(points: Mapping[str, float]) -> dict[str, tuple[str, float
 def why_none(
     values: Mapping, drawn: Mapping[str, np.ndarray], points: Mapping[str, float]
 ) -> dict[str, str]:
-    """Why figures that were drawn have no interval, in a few words."""
+    """Figure -> why it has no interval although it has draws."""
     reasons: dict[str, str] = {}
     for name, (measure, prior) in interval_measures(points).items():
         if name in drawn and values[f"{name}_interval"] is None:
@@ -244,7 +244,7 @@ def make_curves(
     drawing: Drawing,
     chosen: tuple[str, Thresholds] | None = None,
 ) -> dict:
-    """An entry of curves.json: what the report draws of one score file.
+    """An entry of curves.json: the data of the plots and tables of one score file.
 
     DET curve with its band, error rates by threshold, decisions, histograms, calibration plot and
     worst trials.

@@ -45,8 +45,8 @@ class System:
 
     ``head`` has the first columns of its rows (``system``, ``test_set``, ``protocol``,
     ``backend``); ``scores`` are (N,) for the trials of each fold.  ``llr`` is True if the step that
-    made them declares log-likelihood ratios; ``centred`` is what the embeddings were centred by, if
-    known.
+    made them declares log-likelihood ratios; ``centred`` names the mean that was subtracted from the
+    embeddings, if known.
     """
 
     head: dict[str, str]
@@ -57,7 +57,7 @@ class System:
 
 
 def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
-    """A test set from its data directory; ``watermarks`` are further ones."""
+    """A test set from its data directory; ``watermarks`` are added to its own."""
     enrol, test, is_target = read_labelled_trials(data)
     indices, names = speaker_indices(trial_speakers(data, enrol), trial_speakers(data, test))
     return TrialSet(
@@ -73,7 +73,7 @@ def read_test_set(data: Path, watermarks: Sequence[str] = ()) -> TrialSet:
 
 
 def sets_without_error_rate(data: Path, sets: Sequence[str]) -> dict[str, str]:
-    """Sets whose trials have no class, or only one, and why they have no error rate; prints it."""
+    """Set -> why it has no error rate (no classes, or only one); prints a line for each."""
     reasons = {}
     for name in sets:
         trials = data / name / "trials"
@@ -108,14 +108,14 @@ def read_watermarks(data: Path) -> list[str]:
 
 def pool_folds(folds: Sequence[TrialSet], name: str) -> TrialSet:
     """The trials of several folds as one list; UserError if a speaker is in two of them."""
-    fold_of: dict[str, int] = {}
+    fold_by_speaker: dict[str, int] = {}
     for number, fold in enumerate(folds, 1):
         for speaker in fold.speaker_names:
-            first = fold_of.setdefault(speaker, number)
+            first = fold_by_speaker.setdefault(speaker, number)
             if first != number:
                 raise UserError(
                     f"speaker '{speaker}' of test set {fold.name} is tested in fold {first} and "
-                    f"in fold {number}; folds share no speaker"
+                    f"in fold {number}, expected folds without common speakers; make the folds again"
                 )
     enrol: list[str] = []
     test: list[str] = []
@@ -184,8 +184,8 @@ def read_system(
 def score_files(folder: Path) -> list[Path]:
     """Score files of one system and set (``scores/<set>``), the plain cosine first.
 
-    Of other protocols than whole utterances they are in folders of their own.  If there are none:
-    one that does not exist, so that the task reports it as missing.
+    Protocols other than whole utterances have a folder each.  Without any score file: a path that
+    does not exist, so that the task reports it as missing.
     """
     paths = sorted([*folder.glob("*.scores"), *folder.glob("*/*.scores")])
     if not paths:
@@ -205,7 +205,7 @@ def score_label(scores: Path, test_set: str) -> str:
 
 
 def set_inputs(data: Path, sets: Iterable[str]) -> dict[str, Path]:
-    """Files of the test sets that results depend on."""
+    """Files of the test sets that results depend on, by the names of a `Task`'s inputs."""
     inputs = {}
     for name in sets:
         folder = data / name

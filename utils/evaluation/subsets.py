@@ -1,4 +1,4 @@
-"""Subsets of a trial list: by what both sides have in common, by their values, and by duration.
+"""Subsets of a trial list: by properties that both sides share, by their values, by duration.
 
 They follow from the maps of the data directory: any ``spk2<word>`` and ``utt2<word>`` with few
 values, and ``utt2dur``.
@@ -16,8 +16,8 @@ from utils.data_dir.lists import read_spk2utt
 from utils.embeddings.folders import rows_of
 from utils.errors import UserError
 
-WORDS = {"gender": "sex"}  # of a map's name, where the page has a better one
-NOT_VALUES = (
+WORDS = {"gender": "sex"}  # word in the name of a map -> word in results
+NOT_GROUPS = (
     "spk2utt",
     "utt2spk",
     "utt2dur",
@@ -28,9 +28,9 @@ NOT_VALUES = (
     "utt2original",
     "utt2augmentation",
 )
-# most values that a map of groups has, and how many, the most frequent, are shown
+# largest number of groups of a map, and how many of them, the most frequent, are shown
 MOST_VALUES, MOST_SHOWN = 64, 20
-MOST_NUMBERS = 5  # of speakers: more numbers are measurements (ages in years), not groups
+MOST_NUMBERS = 5  # more different numbers of speakers are measurements (age), not groups
 DURATION_EDGES_SECONDS = (2.0, 4.0, 8.0, 16.0)
 
 
@@ -38,17 +38,17 @@ def subset_files(data: Path) -> list[str]:
     """Names of the files of a data directory that trials are broken down by."""
     names = [name for name in ("utt2spk", "enroll.spk2utt", "utt2dur") if (data / name).exists()]
     maps = {path.name for path in [*data.glob("spk2*"), *data.glob("utt2*")]}
-    return names + sorted(maps - set(NOT_VALUES))
+    return names + sorted(maps - set(NOT_GROUPS))
 
 
 def read_values(data: Path, kind: str) -> dict[str, dict[str, str]]:
-    """Maps of groups, of speakers (``spk``) or utterances (``utt``): word -> name -> value.
+    """Maps that group speakers (``spk``) or utterances (``utt``): {"sex": {"spk1": "f"}}.
 
-    Left out are measurements, and maps of speakers with many values.
+    Measurements, and maps of speakers with many values, are left out.
     """
     maps = {}
     for name in subset_files(data):
-        if name.startswith(f"{kind}2") and name not in NOT_VALUES:
+        if name.startswith(f"{kind}2") and name not in NOT_GROUPS:
             word = name.removeprefix(f"{kind}2")
             values = read_map(data / name)
             if is_grouping(set(values.values()), kind):
@@ -76,26 +76,27 @@ def trial_speakers(data: Path, names: Sequence[str]) -> list[str]:
     UserError if a name is none of these.
     """
     utt2spk = read_map(data / "utt2spk")
-    speaker_of = {speaker: speaker for speaker in utt2spk.values()} | utt2spk
+    speaker_by_name = {speaker: speaker for speaker in utt2spk.values()} | utt2spk
     if (data / "enroll.spk2utt").exists():
         for model, keys in read_spk2utt(data / "enroll.spk2utt").items():
             speaker = utt2spk.get(keys[0], model)
-            speaker_of[model] = speaker
+            speaker_by_name[model] = speaker
     for name in names:
-        if name not in speaker_of:
+        if name not in speaker_by_name:
             raise UserError(
-                f"{data}/trials: '{name}' is neither an utterance nor a speaker of {data}/utt2spk"
+                f"{data}/trials: '{name}' is neither an utterance nor a speaker of {data}/utt2spk; "
+                "correct one of the lists"
             )
-    return [speaker_of[name] for name in names]
+    return [speaker_by_name[name] for name in names]
 
 
 def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict[str, np.ndarray]:
-    """Trials (N,) bool of each subset, ``all`` first.
+    """Subset -> (N,) bool mask of its trials; ``all`` comes first.
 
     By maps of speakers: ``same sex``, ``same age group``, ``same sex and age group``.  By maps of
     utterances: ``within condition``, ``across conditions``.  By both: ``across conditions, same
-    sex``. Then the trials both of whose sides have one value (``sex: f``), and bands of the shorter
-    side's duration (``seconds: 2 to 4``). Trials with a speaker or utterance that a map leaves out
+    sex``. Then trials with one value on both sides (``sex: f``), and bands of the shorter side's
+    duration (``seconds: 2 to 4``). Trials with a speaker or utterance that a map leaves out
     are in no subset of that map; if the map has no enrolment side (speaker models), the value of
     the test side counts alone.
     """
@@ -105,14 +106,14 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
     single: dict[str, np.ndarray] = {}  # by one value of a map
     if by_speaker:
         enrol_speakers, test_speakers = trial_speakers(data, enrol), trial_speakers(data, test)
-    for word, value_of in by_speaker.items():
-        left, right, values = encode_sides(value_of, enrol_speakers, test_speakers)
+    for word, value_by_name in by_speaker.items():
+        left, right, values = encode_sides(value_by_name, enrol_speakers, test_speakers)
         alike[f"same {word}"] = (left >= 0) & (left == right)
         single |= value_subsets(word, left, right, values)
     for one, other in combinations(list(alike), 2):
         alike[f"{one} and {other.removeprefix('same ')}"] = alike[one] & alike[other]
-    for word, value_of in by_utterance.items():
-        left, right, values = encode_sides(value_of, enrol, test)
+    for word, value_by_name in by_utterance.items():
+        left, right, values = encode_sides(value_by_name, enrol, test)
         within = (left >= 0) & (left == right)
         across = (left >= 0) & (right >= 0) & (left != right)
         if within.any():  # neither, if the enrolment sides are speaker models
@@ -130,20 +131,20 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
 
 
 def encode_sides(
-    value_of: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]
+    value_by_name: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Index (N,) of each side's value among the values, most frequent first; -1 if it has none."""
-    counts = Counter(value_of.values())
+    """Index (N,) of the value of each side (-1: none), and the values, most frequent first."""
+    counts = Counter(value_by_name.values())
     values = sorted(counts, key=lambda value: (-counts[value], value))
     index = {value: number for number, value in enumerate(values)}
-    index_of_name = {name: index[value] for name, value in value_of.items()}
+    index_of_name = {name: index[value] for name, value in value_by_name.items()}
     return rows_of(enrol, index_of_name), rows_of(test, index_of_name), values
 
 
 def value_subsets(
     word: str, left: np.ndarray, right: np.ndarray, values: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Trials both of whose sides have a value, for each of the most frequent values.
+    """Mask of the trials with a value on both sides, for each of the most frequent values.
 
     Empty if there is only one value, or more than `MOST_VALUES`.
     """
@@ -159,9 +160,9 @@ def value_subsets(
 
 
 def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict[str, np.ndarray]:
-    """Trials by the seconds of their shorter side; empty without ``utt2dur``.
+    """Masks of the trials by the seconds of their shorter side; empty without ``utt2dur``.
 
-    For a speaker model or a speaker the other side counts.  Bands without trials are left out.
+    If one side is a speaker model or a speaker, the other side counts.  Bands without trials are left out.
     """
     if not (data / "utt2dur").exists():
         return {}

@@ -2,7 +2,7 @@
 
 Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``L`` samples of a window, ``F`` features of a
 frame.  The features of an utterance depend on its own samples alone: frames that reach over an end
-see the utterance mirrored at that end, or zeros, never the padding; frames after the last one are
+contain the utterance mirrored at that end, or zeros, never the padding; frames after the last one are
 zero.
 """
 
@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from utils.config import parameters_of
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
-# options that descriptions mention in other ways
+# options that the description of a front end has in another form
 DESCRIBED = {
     "sample_rate_hz",
     "num_bins",
@@ -79,7 +79,7 @@ class FrontEnd(nn.Module):
         self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def __new__(cls, **options):
-        """Keep the options as given, for the description."""
+        """Keep the options for the description."""
         front_end = super().__new__(cls)
         front_end.options = options
         return front_end
@@ -130,19 +130,19 @@ class FrontEnd(nn.Module):
         raise NotImplementedError
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Frames of an utterance of so many samples."""
+        """Number of frames of an utterance with this many samples."""
         return num_samples
 
     def min_samples(self, num_frames: int) -> int:
-        """The fewest samples that give so many frames."""
+        """The fewest samples that give this many frames."""
         return num_frames
 
 
 class FramedFrontEnd(FrontEnd):
     """Base class for overlapping frames, the first of which begins at ``first_sample``.
 
-    ``edge`` is what frames see beyond the ends of an utterance: its mirror image with the outermost
-    sample repeated (``doubled``, Kaldi) or not (``mirrored``, librosa's reflect), or ``zeros``.
+    ``edge``: how an utterance is extended beyond its ends: mirrored with the outermost sample
+    repeated (``doubled``, Kaldi) or not (``mirrored``, librosa's reflect), or by ``zeros``.
     Subclasses define ``_features_of_frames(frames_BTL)`` and ``num_frames``.
     """
 
@@ -161,7 +161,7 @@ class FramedFrontEnd(FrontEnd):
         return f"{self.sample_rate_hz} Hz, window {self.window_samples}, hop {self.hop_samples}"
 
     def min_samples(self, num_frames: int) -> int:
-        """The fewest samples that give so many frames."""
+        """The fewest samples that give this many frames."""
         num_samples = 1
         while self.num_frames(num_samples) < num_frames:
             num_samples += 1

@@ -26,16 +26,16 @@ class KaldiFrontEnd(FramedFrontEnd):
     Parameters
     ----------
     num_mel_bins : int
-        Triangular filters.
+        Number of triangular filters.
     sample_rate_hz : int
         Rate of the waveforms.
     low_freq_hz, high_freq_hz : float
-        Range of the filters; a ``high_freq_hz`` of 0 or less counts from half the sample rate.
+        Range of the filters; a ``high_freq_hz`` of 0 or less is added to half the sample rate.
     frame_length_ms, frame_shift_ms : float
         Length and distance of frames.
     snip_edges : bool
-        Whether frames must lie within the utterance; otherwise there is one frame per shift,
-        mirrored at the ends.
+        Whether frames must lie within the utterance; otherwise there is one frame per shift, and
+        the utterance is mirrored at its ends.
     dither : float
         Standard deviation of added noise, in 16-bit steps; 0: none (Kaldi's default is 1).
     dither_seed : int
@@ -101,7 +101,7 @@ class KaldiFrontEnd(FramedFrontEnd):
         if length < 2 or shift < 1:
             raise ValueError(
                 f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} "
-                f"give frames of {length} samples every {shift}"
+                f"give frames of {length} samples every {shift}, expected 2 or more, every 1 or more"
             )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
@@ -138,7 +138,7 @@ class KaldiFrontEnd(FramedFrontEnd):
         self.add_constant("filters_FM", filters_FM)
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Frames of an utterance of so many samples."""
+        """Number of frames of an utterance with this many samples."""
         if not self.snip_edges:
             return (num_samples + self.hop_samples // 2) // self.hop_samples
         frames = (num_samples - self.window_samples) // self.hop_samples + 1
@@ -175,7 +175,7 @@ class KaldiFbank(KaldiFrontEnd):
     Parameters
     ----------
     num_mel_bins : int
-        Triangular filters.
+        Number of triangular filters.
     use_power, use_log_fbank : bool
         Power instead of magnitude spectrum; logarithm of the filters' outputs.
     **options

@@ -1,4 +1,4 @@
-"""Mel filterbanks of Kaldi, librosa and python_speech_features: other scales, shapes and areas.
+"""Mel filterbanks of Kaldi, librosa and python_speech_features, which differ in scale and shape.
 
 Shapes: ``F`` bins of a spectrum, ``M`` mel filters.
 """
@@ -22,7 +22,7 @@ def frequency_range(
 ) -> tuple[float, float]:
     """Lowest and highest frequency of a filterbank.
 
-    A ``high_freq_hz`` of 0 or less counts from half the sample rate.  ValueError if the range is
+    A ``high_freq_hz`` of 0 or less is added to half the sample rate.  ValueError if the range is
     empty or exceeds half the sample rate.
     """
     nyquist_hz = sample_rate_hz / 2
@@ -32,7 +32,7 @@ def frequency_range(
     if not 0 <= low_freq_hz < top_hz <= nyquist_hz:
         raise ValueError(
             f"low_freq_hz {low_freq_hz} and high_freq_hz {high_freq_hz} "
-            f"are no range within 0 to {nyquist_hz:g} Hz"
+            f"are not a range within 0 to {nyquist_hz:g} Hz"
         )
     return low_freq_hz, top_hz
 
@@ -47,13 +47,13 @@ def kaldi_filters(
     """Triangles on Kaldi's mel scale, (fft_samples // 2 + 1, M) float64.
 
     The highest bin of the spectrum is in no triangle.  ValueError if the range is empty or a
-    filter has no bin.
+    filter covers no bin.
     """
     low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
     if num_mel_bins < 3 or fft_samples % 2:
         raise ValueError(
             f"num_mel_bins is {num_mel_bins}, expected 3 or more, "
-            f"over a transform of an even length, not {fft_samples}"
+            f"and the Fourier transform has {fft_samples} samples, expected an even number"
         )
 
     def mel(frequency_hz):
@@ -75,7 +75,7 @@ def slaney_filters(
     """Triangles of unit area on Slaney's mel scale, (fft_samples // 2 + 1, M) float64.
 
     The scale is linear below 1 kHz; the filters are those of librosa.filters.mel.  ValueError if
-    the range is empty or a filter has no bin.
+    the range is empty or a filter covers no bin.
     """
     corner_hz, step_hz = 1000.0, 200 / 3  # mel 15 is 1 kHz
     log_step = np.log(6.4) / 27  # mel 42 is 6.4 kHz
@@ -122,7 +122,7 @@ def bin_filters(
 
 
 def _triangles(bins_F1, edges, fft_samples):
-    """A triangle over every three neighbouring edges; ValueError if one has no bin."""
+    """A triangle over every three neighbouring edges; ValueError if one covers no bin."""
     left_M, centre_M, right_M = edges[:-2], edges[1:-1], edges[2:]
     filters_FM = np.minimum(
         (bins_F1 - left_M) / (centre_M - left_M), (right_M - bins_F1) / (right_M - centre_M)
@@ -130,6 +130,6 @@ def _triangles(bins_F1, edges, fft_samples):
     if not filters_FM.any(axis=0).all():
         raise ValueError(
             f"num_mel_bins is {filters_FM.shape[1]}: too many for a transform of "
-            f"{fft_samples} samples, some filters hold no bin"
+            f"{fft_samples} samples, some filters cover no bin; use fewer"
         )
     return filters_FM

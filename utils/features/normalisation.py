@@ -41,7 +41,7 @@ class SlidingWindow:
         Whether the window is centred on the frame; otherwise it ends with the frame and has
         ``window_frames`` + 1, as in Kaldi.
     min_window_frames : int
-        If the window ends with the frame: length of the window that the first frames share.
+        If the window ends with the frame: length of the window of all first frames.
     norm_variance : bool
         Whether the standard deviation becomes 1; a window of a single frame then gives zeros.
 

@@ -26,7 +26,7 @@ def build_fixed_front_end(options: dict, where: str) -> tuple[FrontEnd, dict]:
     name = options["name"]
     reason = ""
     if isinstance(front_end, Precomputed):
-        reason = "is fed from stored features itself"
+        reason = "reads stored features itself"
     elif list(front_end.parameters()):
         reason = "learns its filters with the network"
     if reason:

@@ -111,7 +111,7 @@ class FeatureReader:
         return np.stack(crops)
 
     def _speech_rows(self, index: int, start: int, end: int) -> np.ndarray:
-        """Frames of speech number ``start`` to ``end``."""
+        """Rows of the frames of speech from number ``start`` up to ``end``."""
         rows_T = np.flatnonzero(self._decisions(index))[start:end]
         if not len(rows_T):
             return self._rows(index, 0, 0)
@@ -119,15 +119,13 @@ class FeatureReader:
         return self._rows(index, first, last + 1)[rows_T - first]
 
     def _rows(self, index: int, start: int, end: int) -> np.ndarray:
-        """Rows of the matrix as float32, counted from the first one of the utterance."""
+        """Rows of the matrix as float32; ``start`` and ``end`` count from the utterance's first row."""
         kind = int(self.kind[index])
         total = int(self.num_rows[index])
         start, end = start + int(self.first_row[index]), end + int(self.first_row[index])
         item, body = ITEMS[kind], int(self.offset[index]) + BODY[kind]
-        first_item, shape = (
-            body + item.itemsize * start * self.num_bins,
-            (end - start, self.num_bins),
-        )
+        first_item = body + item.itemsize * start * self.num_bins
+        shape = (end - start, self.num_bins)
         if kind < CM:
             return self._take(index, first_item, item, shape).astype(np.float32, copy=False)
         minimum, extent = self._take(index, body - 16, np.dtype("<f4"), (2,))
@@ -158,12 +156,12 @@ class FeatureReader:
         if os.preadv(self._files[number].fileno(), [values.data], offset) != values.nbytes:
             raise UserError(
                 f"{self.paths[number]}: ends before byte {offset + values.nbytes:,}; "
-                "it was cut while in use"
+                "it was truncated while in use; make it again"
             )
         return values
 
     def _count_frames(self, last_row: np.ndarray, utterances: list[str]) -> np.ndarray:
-        """Frames of each utterance; a last row of -1 is that of the matrix."""
+        """Number of frames of each utterance; a last row of -1 is the last of the matrix."""
         wrong = (
             (last_row >= self.num_rows + LENGTH_TOLERANCE)
             | (self.first_row >= self.num_rows)
@@ -224,13 +222,13 @@ class FeatureReader:
                     f"{self._where(k)}: utterance '{utterance}' has no voice activity decisions "
                     "in vad.scp; compute them (stage 1)"
                 )
-            # the path comes first in an entry, so that an offset after it does no harm
+            # the path comes first in an entry, so the whole entry can be joined to the folder
             decisions = read_vector(self.root / vad_scp[utterance], key=utterance) > 0
             if len(decisions) != self.num_frames[k]:
                 raise UserError(
                     f"{self._where(k)}: utterance '{utterance}' has {self.num_frames[k]} frames "
                     f"but {len(decisions)} voice activity decisions; "
-                    "both have to come from frames of one kind (snip_edges: false)"
+                    "compute both with the same frames (snip_edges: false)"
                 )
             bits.append(np.packbits(decisions))
             starts.append(starts[-1] + len(bits[-1]))
@@ -255,7 +253,7 @@ class FeatureReader:
     def _refuse(
         self, wrong: np.ndarray, utterances: list[str], describe: Callable[[int], str]
     ) -> None:
-        """Raise an error about the first of the wrong utterances, with their number."""
+        """Raise UserError for the first of the wrong utterances, with the number of others."""
         if not len(wrong):
             return
         first = int(wrong[0])
@@ -270,8 +268,8 @@ def _parse_entry(entry: str, utterance: str) -> tuple[str, int, Span]:
     entry_path, wanted = entry_and_range(entry, utterance)
     if wanted and wanted.columns:
         raise UserError(
-            f"utterance '{utterance}': '{entry}' has a range of columns, which crops cannot be "
-            "read of; write them as an archive of their own: "
+            f"utterance '{utterance}': '{entry}' has a range of columns, which cannot be read "
+            "in crops; write these features to an archive of their own: "
             "python -m utils.archive merge feats.scp NEW.ark"
         )
     path, offset = split_entry(entry_path, utterance)
@@ -280,10 +278,10 @@ def _parse_entry(entry: str, utterance: str) -> tuple[str, int, Span]:
 
 
 def _describe_kind(beginning: bytes) -> str:
-    """What an object is that begins with these bytes and is no matrix."""
+    """Why an object that begins with these bytes is refused: it is not a matrix."""
     if beginning.lstrip()[:1] == b"[":
         return (
-            "a text archive: crops cannot be found in it; "
+            "a text archive, from which crops cannot be read; "
             "write it in binary (copy-feats ark:FILE ark,scp:NEW.ark,NEW.scp)"
         )
     kind = "a wave" if beginning[:4] == b"RIFF" else repr(beginning)

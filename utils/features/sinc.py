@@ -28,7 +28,7 @@ class SincBank(nn.Module):
     kernel_samples : int
         L, odd: the filters are symmetric.
     stride_samples : int
-        Distance of frames.
+        Samples between frames.
     padding_samples : int
         Zeros before and after the waveform.
     sample_rate_hz : int
@@ -124,7 +124,7 @@ class SincBank(nn.Module):
         return torch.cat([half_KH, band_K1, half_KH.flip(1)], dim=1) / band_K1
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Frames of a waveform of so many samples."""
+        """Number of frames of a waveform with this many samples."""
         num_starts = num_samples + 2 * self.padding_samples - self.kernel_samples
         return num_starts // self.stride_samples + 1
 

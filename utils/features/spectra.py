@@ -71,7 +71,7 @@ class Spectrogram(FramedFrontEnd):
         self.register_buffer("window_L", window_L, persistent=False)
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Frames of an utterance of so many samples."""
+        """Number of frames of an utterance with this many samples."""
         return num_samples // self.hop_samples + 1
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
@@ -90,9 +90,9 @@ class LibrosaLogMel(Spectrogram):
     Parameters
     ----------
     num_mel_bins : int
-        Triangular filters, each of unit area (Slaney's).
+        Number of triangular filters, each of unit area (Slaney's).
     low_freq_hz, high_freq_hz : float
-        Range of the filters; a ``high_freq_hz`` of 0 or less counts from half the sample rate.
+        Range of the filters; a ``high_freq_hz`` of 0 or less is added to half the sample rate.
     sample_rate_hz, fft_samples, window_samples, hop_samples, normalisation
         As :class:`Spectrogram`.
     """
@@ -135,12 +135,12 @@ class PsfFbank(FramedFrontEnd):
 
     Defaults of the Deep Speaker system.  The waveform is pre-emphasised as a whole, frames have no
     window and the last one is padded with zeros.  Filters have their corners at bins of the
-    spectrum, so that the lowest of many filters have no bin and stay at -100 dB.
+    spectrum, so that the lowest of many filters cover no bin and stay at -100 dB.
 
     Parameters
     ----------
     num_mel_bins : int
-        Filters.
+        Number of triangular filters.
     sample_rate_hz : int
         Rate of the waveforms.
     frame_length_ms, frame_shift_ms : float
@@ -148,7 +148,7 @@ class PsfFbank(FramedFrontEnd):
     fft_samples : int
         Length of the Fourier transform; no shorter than a frame.
     low_freq_hz, high_freq_hz : float
-        Range of the filters; a ``high_freq_hz`` of 0 or less counts from half the sample rate.
+        Range of the filters; a ``high_freq_hz`` of 0 or less is added to half the sample rate.
     preemphasis : float
         Coefficient in [0, 1].
     normalisation : str or mapping
@@ -176,7 +176,7 @@ class PsfFbank(FramedFrontEnd):
         if not 2 <= length <= fft_samples or shift < 1:
             raise ValueError(
                 f"frames of {length} samples every {shift}, "
-                f"expected 2 to fft_samples ({fft_samples}), every 1 or more"
+                f"expected 2 to fft_samples ({fft_samples}) samples every 1 or more"
             )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")
@@ -196,7 +196,7 @@ class PsfFbank(FramedFrontEnd):
         self.add_constant("filters_FM", filters_FM / fft_samples)
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Frames of an utterance of so many samples."""
+        """Number of frames of an utterance with this many samples."""
         further = num_samples - self.window_samples
         return 1 + (further + self.hop_samples - 1) // self.hop_samples * (further > 0)
 

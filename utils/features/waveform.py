@@ -66,11 +66,11 @@ class Waveform(FrontEnd):
             self.gain, self.offset = nn.Parameter(torch.ones(1)), nn.Parameter(torch.zeros(1))
 
     def num_frames(self, num_samples: Count) -> Count:
-        """Features of an utterance of so many samples."""
+        """Number of features of an utterance with this many samples."""
         return num_samples - self.dropped
 
     def min_samples(self, num_frames: int) -> int:
-        """The fewest samples that give so many features."""
+        """The fewest samples that give this many features."""
         return num_frames + self.dropped
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ def translate(
 ) -> dict[str, np.ndarray]:
     """Our tensors, float32 or int64, from those of a file; counts of batches may be missing.
 
-    ``shapes`` has all of ours; ``by_rows`` is the transform that a table calls so.
+    ``shapes`` has all of ours; ``by_rows`` is the transform that a table calls ``by_rows``.
     UserError: a shape differs, or the file lacks one of our tensors or has one twice.
     """
     ours: dict[str, np.ndarray] = {}
@@ -86,7 +86,9 @@ def translate(
                     "does not have; give its --config"
                 )
             if name in sources:
-                raise UserError(f"{path}: {sources[name]} and {key} are both {name}")
+                raise UserError(
+                    f"{path}: {sources[name]} and {key} both map to {name}; is --kind right?"
+                )
             sources[name] = key
         transform = by_rows if match.transform == "by_rows" else match.transform
         parts = _divide(tensors[key], key, match.ours, transform, shapes, path)
@@ -119,7 +121,7 @@ def _divide(
     shapes: Shapes,
     path: Path,
 ) -> list[np.ndarray]:
-    """The rows of a published tensor, divided among our tensors."""
+    """Divide the rows of a published tensor among our tensors."""
     if len(names) == 1:
         return [array]
     axis = 1 if transform in ROWS_ARE_COLUMNS else 0

@@ -1,7 +1,7 @@
-"""The process that reads a file of others: python -m utils.foreign.child REQUEST (see sandbox.py).
+"""The process that reads a foreign file: python -m utils.foreign.child REQUEST (see sandbox.py).
 
-It can write no file, and a signal ends it where it takes too long.  macOS has no limit of address
-space; there the limits of time and the checks of declared sizes are what remains.
+It cannot write files, and a signal ends it if it takes too long.  macOS has no limit of address
+space; there only the limits of time and the checks of declared sizes apply.
 """
 
 import json
@@ -33,8 +33,8 @@ FAULTS = (
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
-)  # of damaged files; those of the unpickler are made ValueErrors by pickles.py
-TOO_LARGE = "it asks for more memory than its size allows"
+)  # of damaged files; pickles.py turns the unpickler's own into ValueError
+TOO_LARGE = "it needs more memory than its size allows"
 WALL_SECONDS_PER_CPU_SECOND = 3  # of a busy machine or a slow disk
 MOST_BYTES_OF_REASON = 200
 
@@ -115,4 +115,4 @@ if __name__ == "__main__":
         _main(json.loads(sys.argv[1]))
     except MemoryError:  # after the answer has begun
         os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(0)  # without the time to take a deeply nested content apart
+    os._exit(0)  # skips freeing deeply nested content, which is slow

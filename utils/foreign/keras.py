@@ -19,7 +19,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     """Weights of a file of ``save_weights``, or those of a whole model's file.
 
     Keys are the layer's name, a slash, and the last word of the weight's name without ``:0``.
-    UserError: h5py is not installed, or the file is missing, damaged, or none of Keras.
+    UserError: h5py is not installed, or the file is missing, damaged, or not from Keras.
     """
     require_h5py(path)
     expected = "not a whole file of weights as Keras 2 saves them"
@@ -27,7 +27,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
 
 
 def keras_weights(path: Path, _parts: list[str]) -> Parts:
-    """In the sandbox: what `read_keras` hands back."""
+    """Runs in the sandbox: the weights of `read_keras`."""
     import h5py
 
     weights: dict[str, np.ndarray] = {}
@@ -38,13 +38,13 @@ def keras_weights(path: Path, _parts: list[str]) -> Parts:
             for name in _names(of_layer, "weight_names"):
                 key = f"{layer}/{name.split('/')[-1].partition(':')[0]}"
                 if key in weights:
-                    raise ValueError(f"two weights are called {key}")
+                    raise ValueError(f"two weights have the name {key}")
                 weights[key] = _read_dataset(_member(of_layer, name), name)
     return {"": weights}
 
 
 def _names(group: "h5py.Group", attribute: str) -> list[str]:
-    """A list of names, which Keras divides among numbered attributes where it is long."""
+    """A list of names; Keras divides a long one among numbered attributes."""
     parts = [attribute]
     if attribute not in group.attrs:
         numbered = [f"{attribute}{number}" for number in range(len(group.attrs))]
@@ -73,7 +73,7 @@ def _read_dataset(dataset: "h5py.Dataset", name: str) -> np.ndarray:
 
 
 def _member(group: "h5py.Group", name: str) -> "h5py.Group | h5py.Dataset":
-    """What has a name in a group, by links that do not lead out of the file."""
+    """The member of a group with this name; ValueError if a link leads out of the file."""
     import h5py
 
     for word in name.split("/"):

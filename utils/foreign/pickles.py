@@ -1,8 +1,8 @@
-"""Pickles of others: Python's own unpickler with an allow-list of names.
+"""Foreign pickles: Python's own unpickler with an allow-list of names.
 
 A pickle is a program, and its GLOBAL opcodes name what it calls.  Here each allowed pair of module
 and name stands for a function of ours; any other pair is refused before anything is called.  Arrays
-are views of bytes that are in the file; NumPy itself never sees a state that the file gives.
+are views of bytes of the file; NumPy itself never gets a state from the file.
 
 The functions run in the sandbox (sandbox.py), but for `read_pickle`, which starts it.
 """
@@ -38,7 +38,7 @@ def read_pickle(path: Path, parts: list[str]) -> Parts:
 
 
 def pickled_arrays(path: Path, parts: list[str]) -> Parts:
-    """In the sandbox: what `read_pickle` hands back; part "" is the whole dictionary."""
+    """Runs in the sandbox: the arrays of `read_pickle`; part "" is the whole dictionary."""
     with open(path, "rb") as file:
         try:
             content = load_pickle(file, NAMES)
@@ -60,7 +60,7 @@ def pickled_arrays(path: Path, parts: list[str]) -> Parts:
 def load_pickle(
     file: IO[bytes], names: Names, persistent: Callable[[Any], Any] | None = None
 ) -> Any:
-    """Unpickle with these names only; raises ValueError, or what the unpickler's opcodes raise."""
+    """Unpickle with these names only; ValueError, or any other error of the unpickler."""
     try:
         return _Unpickler(file, names, persistent).load()
     except pickle.UnpicklingError as error:
@@ -95,7 +95,7 @@ class Allowed:
 
     @property
     def kind(self) -> str:
-        """For messages."""
+        """The name in the pickle, for messages."""
         return self.label
 
     def __call__(self, *arguments: Any) -> Any:
@@ -108,7 +108,7 @@ class Allowed:
 
 
 class Skipped:
-    """A harmless value that nobody needs, such as a namespace of options or a path."""
+    """A harmless value that is not needed, such as a namespace of options or a path."""
 
     __slots__ = ()
     kind = "object"
@@ -172,7 +172,7 @@ def _make_array(content: Any, dtype: Any, shape: Any, order: Any = "C") -> np.nd
     numbers = _to_bytes(content)
     size = math.prod(shape) * dtype.dtype.itemsize
     if size != len(numbers):
-        raise ValueError(f"an array of {size} bytes, of which {len(numbers)} are there")
+        raise ValueError(f"an array of {size} bytes, of which the file has {len(numbers)}")
     return np.ndarray(shape, dtype.dtype, numbers, order=order)
 
 
@@ -230,7 +230,7 @@ def _named_arrays(vectors: Any, part: str) -> dict[str, np.ndarray]:
 
 
 def kind_name(value: Any) -> str:
-    """The type of an unpickled value, for messages: that of what a stand-in stands for."""
+    """The type of an unpickled value, for messages; of a stand-in, the type that it replaces."""
     if value is None:
         return "nothing"
     return getattr(value, "kind", type(value).__name__.lstrip("_"))
@@ -249,7 +249,7 @@ def to_array(value: Any) -> np.ndarray | None:
 
 
 def _allow(function: Callable | None, modules: Iterable[str], *names: str) -> dict:
-    """The same function under names of several modules."""
+    """(module, name) -> `Allowed` with the same function, for names of several modules."""
     return {
         (module, name): Allowed(f"{module}.{name}", function)
         for module in modules

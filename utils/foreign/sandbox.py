@@ -1,8 +1,8 @@
-"""Files of others are read in a process of their own: no torch, limits of memory and time.
+"""Foreign files are read in a child process: no torch, limits of memory and time.
 
 `read_in_sandbox` starts `utils.foreign.child`.  The child writes one line of JSON, which describes
 the arrays, and then their raw bytes.  Names, types, shapes and sizes of the description are checked
-here before an array is made: a file that takes over the child still hands back numbers only.
+here before an array is made: even a file that takes over the child can return only numbers.
 """
 
 import json
@@ -22,18 +22,21 @@ from utils.errors import UserError
 
 Parts: TypeAlias = dict[str, dict[str, np.ndarray]]  # part of a file -> name -> array
 LEAST_CPU_SECONDS, BYTES_PER_SECOND = 10, 2 << 20
-LEAST_BYTES, TIMES_LARGER = 1 << 30, 8  # memory of the child: so much, and so many times the file
+LEAST_BYTES, TIMES_LARGER = (
+    1 << 30,
+    8,
+)  # memory of the child: a constant, and a multiple of the file
 DTYPES = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16|U[1-9][0-9]{0,5})")
 ALIGNMENT = 16  # bytes; an array starts at a multiple of them
 LONGEST_REASON = 600  # characters
 
 
 class ReaderError(Exception):
-    """A fault of ours in the child, with its traceback."""
+    """A bug in the child, with its traceback."""
 
 
 class UnexpectedContentError(ValueError):
-    """The file can be read and is not what was asked for; the text is what the user sees."""
+    """The file can be read but has other content than expected; the text is for the user."""
 
 
 def read_in_sandbox(
@@ -44,8 +47,8 @@ def read_in_sandbox(
 ) -> Parts:
     """Call ``reader(*files, parts)`` in a child process and return its arrays of these parts.
 
-    UserError: a file is missing, or the function does not get through; ``expected`` is what the
-    message says of a damaged file ("not a whole pickle").
+    UserError: a file is missing, or the function fails; ``expected`` begins the message about a
+    damaged file ("not a whole pickle").
     """
     for path in files:
         if not path.exists():
@@ -75,13 +78,12 @@ def read_in_sandbox(
         return _arrays(answer, content, parts)
     except (ValueError, TypeError, LookupError):
         raise UserError(
-            f"{where}: damaged: its reader hands back something else than it describes; "
-            "get it again"
+            f"{where}: damaged: its reader returned other arrays than it described; get it again"
         ) from None
 
 
 def _run_child(request: dict, most_bytes: int) -> tuple[dict, bytearray, int]:
-    """What the child answers, the bytes behind the answer, and its exit code."""
+    """Run the child: its answer, the bytes after the answer, and its exit code."""
     environment = {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "OPENBLAS_NUM_THREADS": "1",  # each thread takes address space
@@ -108,7 +110,7 @@ def _run_child(request: dict, most_bytes: int) -> tuple[dict, bytearray, int]:
 
 
 def _receive(stream: IO[bytes], most_bytes: int) -> tuple[dict, bytearray]:
-    """The child's line of JSON, empty where it is none, and the bytes that it announces."""
+    """The child's line of JSON and the bytes that it announces; both empty if malformed."""
     try:
         answer = json.loads(stream.readline(most_bytes))
         size = answer.get("bytes", 0)
@@ -147,12 +149,12 @@ def padded(size: int) -> int:
 
 
 def _describe_death(number: int, seconds: int) -> str:
-    """What ended the child: a time limit, or a fault of the library that reads the format."""
+    """Why a signal ended the child: a time limit, or a crash of the library for the format."""
     if number in (signal.SIGXCPU, signal.SIGALRM):
-        return f"not read through in {seconds} s"
+        return f"not read within {seconds} s"
     if number == signal.SIGKILL:
         return "its reader was killed, perhaps for want of memory"
-    return f"its reader dies of {signal.Signals(number).name}"
+    return f"its reader died of {signal.Signals(number).name}"
 
 
 def _one_line(text: object) -> str:

@@ -1,9 +1,9 @@
-"""Which tensor of a published file is which of ours: one YAML per kind of file, beside this module.
+"""Names of published tensors -> names of ours: one YAML per kind of file, beside this module.
 
-A pattern is a key with ``{i}`` for a number, ``{A}`` for a small letter, ``*`` for a last word and
-``**`` for anything.  On our side the same names stand for what matched, ``{i-2}`` for a difference,
-and ``{#i.j}`` for the index of this pair among all such pairs of the file: block1.0 has index 2
-where block0 has two blocks.
+A pattern is a key with ``{i}`` for a number, ``{A}`` for a lower-case letter, ``*`` for a last word
+and ``**`` for anything.  In our names the same placeholders have the matched values, ``{i-2}`` a
+difference, and ``{#i.j}`` the index of this pair among all such pairs of the file: block1.0 has index
+2 if block0 has two blocks.
 """
 
 import re
@@ -49,7 +49,7 @@ class Table:
     # Pattern of a published key -> ours, or [ours, transform]; "ours" may be a list of names,
     # among which the rows divide.
     keys: dict[str, Any]
-    heads: tuple[Head, ...] = ()  # the first one is taken whose keys are those that are left
+    heads: tuple[Head, ...] = ()  # the first whose keys are all among the remaining ones is used
     constants: dict[str, str] = field(default_factory=dict)  # keys without weights (transforms.py)
     left_out: dict[str, str] = field(default_factory=dict)  # pattern -> what the unused keys are
     words: dict[str, str] = field(default_factory=dict)  # what ``*`` matches -> its name here
@@ -65,7 +65,7 @@ class Match:
 
 
 def read_table(kind: Kind) -> Table:
-    """The table of a kind; not of voxceleb_trainer, whose files are of several kinds."""
+    """The table of a kind; voxceleb_trainer has none, since its files are of several kinds."""
     path = Path(__file__).with_name(f"{kind}.yaml")
     options = read_yaml(path)
     heads = []
@@ -103,7 +103,7 @@ def match_keys(
 
 
 def match_pattern(pattern: str, published: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The keys that fit a pattern -> what its names stand for in them."""
+    """The keys that fit a pattern -> the values of its placeholders."""
     expression = re.compile(_to_expression(pattern))
     groups = {}
     for key in published:
@@ -121,7 +121,7 @@ def _to_expression(pattern: str) -> str:
 
 
 def _fill(target: str, groups: Mapping[str, str], pattern: str, published: tuple[str, ...]) -> str:
-    """Our name, with values in place of its braces."""
+    """Our name with the values of its placeholders."""
 
     def value(match: re.Match[str]) -> str:
         content = match[1]
@@ -137,7 +137,7 @@ def _fill(target: str, groups: Mapping[str, str], pattern: str, published: tuple
 
 @cache
 def _sorted_values(pattern: str, names: tuple[str, ...], published: tuple[str, ...]) -> list[tuple]:
-    """The values of these names in all keys that match the pattern up to the last of them."""
+    """Sorted values of these placeholders in all keys that match the pattern up to the last."""
     end = max(pattern.index(f"{{{name}}}") for name in names) + len("{i}")
     prefix = re.compile(_to_expression(pattern[:end]))
     values = set()
@@ -149,7 +149,7 @@ def _sorted_values(pattern: str, names: tuple[str, ...], published: tuple[str, .
 
 
 def _values(names: tuple[str, ...], groups: Mapping[str, str]) -> tuple:
-    """What matched each name, numbers as int."""
+    """The value of each placeholder, numbers as int."""
     values: list[int | str] = []
     for name in names:
         text = groups[name]

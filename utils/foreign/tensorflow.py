@@ -46,21 +46,21 @@ def read_bundle(path: Path) -> dict[str, np.ndarray]:
         if not file.exists():
             raise UserError(
                 f"{file}: no such file; a TensorFlow checkpoint is {files['index'].name} and "
-                f"{files['data'].name} (the format of one file, older, has to be saved again)"
+                f"{files['data'].name} (a checkpoint in the older format, one file, must be saved again)"
             )
     expected = "not a whole TensorFlow checkpoint"
     return read_in_sandbox(bundle_arrays, [*files.values()], expected)[""]
 
 
 def bundle_arrays(index: Path, data: Path, _parts: list[str]) -> Parts:
-    """In the sandbox: what `read_bundle` hands back."""
+    """Runs in the sandbox: the tensors of `read_bundle`."""
     numbers = data.read_bytes()
     arrays: dict[str, np.ndarray] = {}
     for key, value in _table(index.read_bytes()):
         if not key:  # the header of the checkpoint
             continue
         if key in arrays:
-            raise ValueError(f"{key} is there twice")
+            raise ValueError(f"{key} occurs twice")
         arrays[key] = _tensor(key, _fields(value), numbers)
     return {"": arrays}
 
@@ -69,9 +69,7 @@ def _tensor(key: str, entry: dict[int, list], data: bytes) -> np.ndarray:
     """The array that a BundleEntryProto describes."""
     kind, (offset,), (size,) = entry.get(1, [0])[0], entry.get(4, [0]), entry.get(5, [0])
     if kind not in TYPES:
-        raise ValueError(
-            f"{key} is of TensorFlow's type {kind}; numbers of 32 and 64 bits are read"
-        )
+        raise ValueError(f"{key} is of TensorFlow's type {kind}, expected numbers of 32 or 64 bits")
     lengths = []
     for shape in entry.get(2, []):
         dimensions = _fields(shape).get(2, [])
@@ -90,7 +88,7 @@ def _table(index: bytes) -> Iterator[tuple[str, bytes]]:
     """Keys and values of a table, in order."""
     footer = index[-FOOTER_BYTES:]
     if len(footer) != FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
-        raise ValueError("its last bytes are not those of an index")
+        raise ValueError("the index does not end with the footer of a table")
     position = 0
     for _ in ("offset of the meta index", "its size"):
         _, position = _varint(footer, position)
@@ -142,7 +140,7 @@ def _fields(message: bytes) -> dict[int, list]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of 7 bits a byte, least first, and the position behind it."""
+    """A number of 7 bits a byte, least significant first, and the position after it."""
     value, shift = 0, 0
     while True:
         byte = data[position]

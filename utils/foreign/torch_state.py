@@ -70,7 +70,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray]:
         name = _without_prefixes(key)
         if name in plain:
             prefixes = " or ".join(PREFIXES)
-            raise UserError(f"{path}: '{key}' is there twice, with and without {prefixes}")
+            raise UserError(f"{path}: '{key}' occurs twice, with and without {prefixes}")
         plain[name] = array
     return plain
 
@@ -83,7 +83,7 @@ def _without_prefixes(name: str) -> str:
 
 
 class _Storage(NamedTuple):
-    """A block of numbers of the file; ``start`` is in items, too."""
+    """A block of numbers of the file; ``num_items`` and ``start`` count items, not bytes."""
 
     key: str
     item_type: str
@@ -92,7 +92,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A view of a storage; None in place of a storage: stored in a form that is not read."""
+    """A view of a storage; ``storage`` None: a form that is not read (sparse, quantised, ...)."""
 
     storage: _Storage | None
     item_type: str = ""
@@ -102,14 +102,14 @@ class _Tensor(NamedTuple):
 
 
 class _File:
-    """What the two formats have in common: an unpickled content, and bytes of storages by key."""
+    """A file of either format: its unpickled content, and the bytes of storages by key."""
 
     def __init__(self, content: Any, load: Callable[[str], bytes], byte_order: ByteOrder) -> None:
         self.content, self._load, self._byte_order = content, load, byte_order
         self._storages: dict[str, bytes] = {}
 
     def array(self, tensor: _Tensor) -> np.ndarray | None:
-        """The numbers of a tensor; None where they are not all in the file, as real numbers."""
+        """The numbers of a tensor; None if they are complex, or not all in the file."""
         if tensor.storage is None:
             return None
         numbers = np.dtype(_numpy_type(tensor.item_type)).newbyteorder(self._byte_order)
@@ -149,12 +149,12 @@ def _numpy_type(item_type: str) -> str:
 
 
 def _wide_type(item_type: str) -> str:
-    """The type that is handed back: float32 for half precision, which our networks do not take."""
+    """The type that is returned: float32 for half precision, which our networks do not take."""
     return "f4" if item_type in ("f2", BFLOAT16) else item_type
 
 
 def state_arrays(path: Path, _parts: list[str]) -> Parts:
-    """In the sandbox: tensors of a state dictionary by key."""
+    """Runs in the sandbox: tensors of a state dictionary by key."""
     if not zipfile.is_zipfile(path):
         return {"": _state(_open_legacy(path))}
     with zipfile.ZipFile(path) as archive:
@@ -177,7 +177,7 @@ def _state(file: _File) -> dict[str, np.ndarray]:
     for key, value in content.items():
         if not isinstance(value, _Tensor | Array):
             raise UnexpectedContentError(
-                f"'{key}' is no tensor; expected a dictionary of tensors, or one under {wrappings}"
+                f"'{key}' is not a tensor; expected a dictionary of tensors, or one under {wrappings}"
             )
         array = value.array if isinstance(value, Array) else file.array(value)
         if array is None or array.dtype.kind == "c":
@@ -197,7 +197,9 @@ def _open_zip(archive: zipfile.ZipFile, path: Path) -> _File:
     def load(name: str) -> bytes:
         member = members[name]
         if member.compress_type or not member.compress_size == member.file_size <= file_bytes:
-            raise ValueError(f"{name} is compressed, or of two sizes; torch's are not")
+            raise ValueError(
+                f"{name} is compressed, or its two sizes differ, unlike in files of torch"
+            )
         return archive.read(member)  # raises where the checksum is wrong
 
     pickles = [name for name in members if name.endswith("data.pkl")]
@@ -215,7 +217,7 @@ def _open_legacy(path: Path) -> _File:
     """The format before torch 1.6: several pickles, then the storages, little-endian."""
     file = io.BytesIO(path.read_bytes())
     if load_pickle(file, {}) != LEGACY_MAGIC:
-        raise ValueError("it does not begin as torch's files do")
+        raise ValueError("it does not begin like a file of torch")
     for _ in ("version of the protocol", "sizes of C's types"):
         load_pickle(file, {})
     item_types: dict[str, str] = {}
@@ -236,10 +238,10 @@ def _load(file: io.BytesIO, path: Path, item_types: dict[str, str]) -> Any:
     def load_storage(identity: Any) -> _Storage:
         kind, storage_type, key, _, count, *view = identity
         if kind != "storage" or type(storage_type) is not Allowed or type(key) is not str:
-            raise ValueError("a persistent id that is no storage")
+            raise ValueError("a persistent id that is not a storage")
         item_type = STORAGE_TYPES[storage_type.label]
         if item_types.setdefault(key, item_type) != item_type:
-            raise ValueError(f"storage {key} is of two types")
+            raise ValueError(f"storage {key} has two types")
         first = 0
         if view and view[0] is not None:  # of an old format: a part of a storage
             _, first, count = view[0]
@@ -256,7 +258,7 @@ def _load(file: io.BytesIO, path: Path, item_types: dict[str, str]) -> Any:
 
 
 def _explain(asked: str, pickled: bytes, path: Path) -> str:
-    """What to do about a file that asks for a name that is not allowed."""
+    """The message about a file that asks for a forbidden name: what it is, what to do."""
     top = asked.partition(".")[0]
     if top == "__torch__":
         load = f"torch.jit.load({str(path)!r}, map_location='cpu')"
@@ -292,7 +294,7 @@ def _key_of_network(pickled: bytes) -> str:
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> _Tensor:
-    """A tensor; the others are two facts about gradients, and ``metadata`` of a negated view."""
+    """A tensor; ``others``: two facts about gradients, and the metadata of a negated view."""
     if type(storage) is not _Storage:
         raise ValueError(f"a {kind_name(storage)} where a storage belongs")
     if any(others[2:]):
@@ -301,7 +303,7 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *others
 
 
 def _rebuild_untyped(storage: Any, offset: Any, shape: Any, strides: Any, *others: Any) -> _Tensor:
-    """A tensor of a type that has no storage type: the third of the others."""
+    """A tensor whose type has no storage type; the type is the third of ``others``."""
     tensor = _rebuild_tensor(storage, offset, shape, strides)
     dtype = others[2]
     if type(dtype) is not Allowed or dtype.label not in UNTYPED_DTYPES:

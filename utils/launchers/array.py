@@ -24,7 +24,7 @@ def substitute(command: Sequence[str], job: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Array:
-    """What a launcher gets."""
+    """An array to run: the argument of a launcher's ``submit``."""
 
     log: str  # path of a task's log, with JOB in the file's name
     command: Sequence[str]  # of the step; see `substitute`
@@ -77,7 +77,7 @@ class LogEnd:
 
 
 def read_log(log: Path, job_name: str = "", lines: int = 8) -> LogEnd:
-    """Read the ends of a log; one of another submission than `job_name` is ignored."""
+    """Read the first and last lines of a log; ignore the log of another submission."""
     text = []
     if log.exists():
         text = log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""What a launcher of a cluster asks its scheduler."""
+"""The interface of schedulers: submit, find, states, ends, cancel."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,7 @@ class Engine(Protocol):
     name: str  # of the launcher
 
     def numbers(self, jobs: list[int]) -> dict[int, int]:
-        """The scheduler's numbers of the tasks -> JOB."""
+        """Number that the scheduler gives each task -> JOB."""
 
     def start(self, array: Array, submission: Submission) -> str:
         """Submit; the id of the job, or empty if the scheduler gave none.  UserError: refused."""

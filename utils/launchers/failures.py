@@ -62,7 +62,7 @@ class Failure:
 
 
 def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
-    """Tasks that are not done -> what is missing; an empty text if nothing was ever written."""
+    """Tasks that are not done -> what their receipts lack; empty if nothing was ever written."""
     return not_done(statuses_of(command, jobs))
 
 
@@ -72,7 +72,7 @@ def statuses_of(command: Sequence[str], jobs: Sequence[int]) -> dict[int, list[S
 
 
 def not_done(statuses: Mapping[int, Sequence[Status]]) -> dict[int, str]:
-    """The tasks of `statuses_of` that are not done -> what is missing."""
+    """The tasks of `statuses_of` that are not done -> what their receipts lack."""
     missing = {}
     for job, task_statuses in statuses.items():
         late = [status for status in task_statuses if status.state != DONE]
@@ -90,7 +90,7 @@ def still_unfinished(
 ) -> dict[int, str]:
     """`unfinished`, after waiting for results that a shared file system shows late.
 
-    Results of tasks that ended well, or in an unknown way, are waited for.
+    It waits for tasks that ended well, or in an unknown way.
     """
     missing = unfinished(command, jobs)
     deadline = time.monotonic() + visible_seconds

@@ -17,7 +17,7 @@ from utils.launchers.failures import unfinished
 from utils.launchers.record import Submission, alone_at, read_record, write_record
 from utils.launchers.script import NoAnswer
 
-SHORTEST_POLL_SECONDS, SHARE_OF_TIME_WAITED = 0.2, 0.05
+SHORTEST_POLL_SECONDS, SHARE_OF_TIME_WAITED = 0.2, 0.05  # of the pause between two questions
 LOOKS_UNTIL_GONE = 2  # a new job may not be shown yet
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,7 +100,7 @@ class Watch:
                 )
             jobs = sorted(submission.tasks.values())
             self.array.line.say(
-                f"tasks {jobs} run already as job {submission.job}: waiting for them"
+                f"tasks {jobs} already run as job {submission.job}: waiting for them"
             )
             self.submissions.append(submission)
 
@@ -189,7 +189,7 @@ class Watch:
         return states
 
     def completed(self, end: End, job: int, name: str, number: int) -> End:
-        """Complete an end by what the log of the task says and by output outside the log.
+        """Complete an end from the log of the task, and from output outside the log.
 
         `name` is that of the submission, `number` the scheduler's number of the task.
         """
@@ -206,9 +206,9 @@ class Watch:
         return completed
 
     def patiently(self, question: Callable[..., Answer], *words: object) -> Answer:
-        """Ask the scheduler, and again without an answer, for as long as the site allows.
+        """Ask the scheduler until it answers, for as long as the site allows.
 
-        UserError: no answer in that time; the jobs stay as they are, and the record names them.
+        UserError: no answer in that time; the jobs go on, and the record names them.
         """
         began = time.monotonic()
         while True:
@@ -218,7 +218,7 @@ class Watch:
                 if time.monotonic() - began > self.site.answer_seconds:
                     raise UserError(
                         f"the scheduler gives no answer for {self.site.answer_seconds:g} s: "
-                        f"{error}; the jobs in {self.record} stay as they are; run the same "
+                        f"{error}; the jobs in {self.record} go on; run the same "
                         "command again: it adopts those that run"
                     ) from None
                 self.say(f"no answer yet: {error}")

@@ -2,7 +2,7 @@
 
     python -m utils.launchers.nodes N P -m steps.train ...
 
-It starts itself once per node with srun, and there torchrun with P processes.  They meet on the
+It starts itself once per node with srun, and there torchrun with P processes.  Their master is the
 job's first node; SV_MASTER_ADDR gives another address for it (another network, or several nodes on
 one host).  Slurm's signals reach the processes through srun and torchrun.
 """
@@ -34,7 +34,7 @@ def _srun_command(nodes: int, words: Sequence[str]) -> list[str]:
 def _torchrun_command(
     nodes: int, processes: int, words: Sequence[str], environment: Mapping[str, str]
 ) -> list[str]:
-    """The command of one node."""
+    """The torchrun command of one node."""
     host, port = environment[MEETING].rsplit(":", 1)
     return [
         sys.executable,

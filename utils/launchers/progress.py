@@ -1,4 +1,4 @@
-"""The progress line of an array; on a terminal it moves.
+"""The progress line of an array; a terminal shows it updated in place.
 
 ``VAD train 1,200 utt 2/2 3 s``: what is done, set, utterances (when all is done), tasks, time.
 """
@@ -34,7 +34,7 @@ def told_seconds(seconds: float) -> str:
 
 
 def utterances_in(counts: Sequence[Mapping]) -> int:
-    """Sum of the utterances that the counts of receipts name; 0 if they name none."""
+    """Sum of the numbers of utterances in the counts of receipts; 0 if they have none."""
     total = 0
     for one in counts:
         number = next((one[key] for key in COUNTS if key in one), 0)
@@ -68,7 +68,7 @@ class ArrayLine:
         self.say(text)
 
     def say(self, words: str) -> None:
-        """Print a line of its own."""
+        """Print a message on a line of its own."""
         self.clear()
         print(f"   {words}", file=sys.stderr, flush=True)
 
@@ -84,7 +84,7 @@ class ArrayLine:
         self._print("", moves=self.moves)
 
     def clear(self) -> None:
-        """Clear the moving line."""
+        """Erase the line that is updated in place."""
         if self.shown:
             print("\r" + " " * len(self.shown) + "\r", end="", file=sys.stderr, flush=True)
         self.shown = ""
@@ -114,7 +114,7 @@ class ArrayLine:
 
 
 def _verb(command: Sequence[str]) -> str:
-    """What a step does."""
+    """A word for what a step does."""
     for word in command:
         if re.fullmatch(r"(steps|local)\.\w+", word):
             name = word.partition(".")[2]

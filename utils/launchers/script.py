@@ -12,7 +12,7 @@ from utils.files import atomic_write
 from utils.launchers.array import Array
 from utils.receipts import VISIBLE_SECONDS
 
-# Variables that a job inherits, beside SV_*
+# Variables that a job inherits, besides SV_*
 CARRIED = (
     "PATH",
     "LD_LIBRARY_PATH",
@@ -133,7 +133,7 @@ def refuse_letter(letter: str, output: str, scheduler: str) -> None:
 
 
 def in_ranges(numbers: Iterable[int]) -> str:
-    """Growing task numbers in the shortest form, since schedulers limit its length: ``1,4-6``."""
+    """Ascending task numbers in the shortest form, since schedulers limit it: ``1,4-6``."""
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][1] + 1:

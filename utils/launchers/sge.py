@@ -109,7 +109,7 @@ class GridEngine:
         return seen
 
     def _end_of_error(self, job: str, numbers: str, letters: str, host: str) -> Seen:
-        """Cancel tasks in an error state, which would last for ever, and report the reason."""
+        """Cancel tasks in an error state, which never ends by itself, and return the reason."""
         match = re.search(
             r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
             ask(["qstat", "-j", job]).stdout,
@@ -122,7 +122,7 @@ class GridEngine:
         return Seen(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {reason}"))
 
     def ends(self, job: str) -> dict[int, End]:
-        """Read qacct, which may be late or forbidden: then the logs have to do."""
+        """Read qacct; where it is late or forbidden, only the logs tell how tasks ended."""
         ends = {}
         for entry in re.split(r"^=+$", ask(["qacct", "-j", job]).stdout, flags=re.MULTILINE):
             facts = dict(re.findall(r"^(\w+) +(\S.*?) *$", entry, re.MULTILINE))

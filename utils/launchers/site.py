@@ -49,7 +49,7 @@ class Site:
         return self.defaults | dict(resources)
 
     def words(self, resources: Mapping[str, str]) -> list[str]:
-        """The scheduler's command line for some resources, without what belongs to one array.
+        """The scheduler's command line for some resources, without options of a single array.
 
         UserError: the file has no line for a resource.
         """
@@ -131,7 +131,7 @@ def _take(site: Site, words: list[str]) -> None:
         )
     if kind == "option":
         if "*" in value and value != "*":
-            raise ValueError("* stands for any value, and is no pattern")
+            raise ValueError("* stands for any value; a pattern such as A* is not possible")
         site.options[name, value] = rest[1:]
     else:
         site.defaults[name] = checked(name, value)
@@ -141,7 +141,7 @@ def _set(site: Site, name: str, value: str) -> None:
     if name not in SETTINGS:
         raise ValueError(f"no setting '{name}'; there are {', '.join(SETTINGS)}")
     if value not in CHOICES.get(name, (value,)):
-        raise ValueError(f"{name} is {' or '.join(CHOICES[name])}")
+        raise ValueError(f"{name}: expected {' or '.join(CHOICES[name])}")
     if name in LEAST:
         setattr(site, name, _number(name, value))
     else:
@@ -149,11 +149,11 @@ def _set(site: Site, name: str, value: str) -> None:
 
 
 def _number(setting: str, value: str) -> float:
-    """The value of a numeric setting; ValueError if it is no number, or too small."""
+    """The value of a numeric setting; ValueError if it is not a number, or too small."""
     is_whole = SETTINGS[setting] is int
-    expected = f"{setting} is a number from {LEAST[setting]:g} on"
+    expected = f"{setting}: expected a number, {LEAST[setting]:g} or more"
     if is_whole:
-        expected = f"{setting} is a whole number from {LEAST[setting]:g} on"
+        expected = f"{setting}: expected a whole number, {LEAST[setting]:g} or more"
     try:
         number = float(value)
         if is_whole:
@@ -171,7 +171,7 @@ def checked(resource: str, value: str) -> str:
     The scheduler itself checks what only it knows: times, kinds of GPUs.
     """
     if resource == "mem" and not MEMORY.fullmatch(value):
-        raise ValueError("mem is a number and K, M, G or T, for example 4G")
+        raise ValueError("mem: expected a number and K, M, G or T, for example 4G")
     if resource in ("num-threads", "nodes", "max") and not re.fullmatch(r"0*[1-9]\d*", value):
-        raise ValueError(f"{resource} is a whole number from 1 on")
+        raise ValueError(f"{resource}: expected a whole number, 1 or more")
     return value

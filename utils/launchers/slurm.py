@@ -98,7 +98,7 @@ class Slurm:
         return seen
 
     def ends(self, job: str) -> dict[int, End]:
-        """None: without an accounting database, nothing is known beyond scontrol."""
+        """Empty: without an accounting database, nothing is known beyond scontrol."""
         return {}
 
     def cancel(self, job: str) -> None:

@@ -13,13 +13,13 @@ from utils.errors import UserError
 from utils.machine import started
 
 BEAT_SECONDS = 30
-# After this long without a heartbeat, a run from before the last start of this host is dead.
+# After this long without a heartbeat, a run from before the last boot of this host is dead.
 SILENT_SECONDS = 10 * BEAT_SECONDS
 ANSWER_SECONDS = 60  # for squeue and qstat
 
 
 def _machine() -> str:
-    """Identifies a start of this machine or container, in which process numbers are unique."""
+    """Id of this boot of the machine or container, within which process ids are unique."""
     boot, names = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if not (boot.exists() and names.exists()):
         return ""
@@ -27,7 +27,7 @@ def _machine() -> str:
 
 
 def holder(run: int, command: str) -> dict:
-    """The description of a run on this host, by its process number and command line."""
+    """The description of a run on this host, from its process id and command line."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -60,9 +60,9 @@ def is_same_run(one: dict, other: dict) -> bool:
 
 
 def death(held: dict, silent_seconds: float) -> str:
-    """How this host knows that a holder is dead; empty if it lives, or if this host cannot know.
+    """Why a holder is known to be dead; empty if it lives, or if this host cannot know.
 
-    silent_seconds: age of its heartbeat.
+    ``silent_seconds`` is the age of its heartbeat.
     """
     if held["host"] != socket.gethostname():
         return _slurm_death(held["slurm_job"]) or _grid_engine_death(held["grid_engine_job"])
@@ -71,12 +71,12 @@ def death(held: dict, silent_seconds: float) -> str:
             return ""
         return f"process {held['process']} is dead"
     if silent_seconds > SILENT_SECONDS:
-        return f"it is from before the last start, its heartbeat {age(silent_seconds)} old"
+        return f"it is from before the last boot, its heartbeat is {age(silent_seconds)} old"
     return ""
 
 
 def _slurm_death(held: str) -> str:
-    """How Slurm knows that a job, or an earlier run of this same job, is over; else empty."""
+    """What Slurm reports if a job, or an earlier run of this same job, is over; else empty."""
     number, _, restarts = held.partition(" ")
     if not number or not shutil.which("squeue"):
         return ""
@@ -116,7 +116,7 @@ def _ask(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def age(seconds: float) -> str:
-    """A duration in one unit."""
+    """A duration in one unit: ``5 min``."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -124,7 +124,7 @@ def age(seconds: float) -> str:
 
 
 def is_near(held: dict) -> bool:
-    """True if a holder is on this start of this host, where its process number means something."""
+    """True if a holder is from this boot of this host, so that its process can be checked."""
     return (held["host"], held["machine"]) == (socket.gethostname(), _machine())
 
 
@@ -137,7 +137,7 @@ def describe(held: dict) -> str:
 
 
 def read_holder(lock: Path, text: str, silent_seconds: float) -> dict:
-    """The holder in a lock file with this text; UserError if it is no lock, or incomplete."""
+    """The holder in a lock file with this text; UserError if it is not a lock, or incomplete."""
     try:
         held = {"grid_engine_job": ""} | json.loads(text)  # which older locks do not have
         if not holder(os.getpid(), "").keys() <= held.keys():
@@ -145,6 +145,6 @@ def read_holder(lock: Path, text: str, silent_seconds: float) -> dict:
     except (ValueError, AttributeError, TypeError):
         raise UserError(
             f"{lock}: not a lock of a recipe, or half written, {age(silent_seconds)} old; "
-            "see that no run is at work here and remove it"
+            "make sure that no run works here, and remove it"
         ) from None
     return held

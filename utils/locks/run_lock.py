@@ -172,13 +172,13 @@ def is_own(lock: Path, run: int) -> bool:
 
 
 def release(run: int, locks: Iterable[Path]) -> None:
-    """Remove the locks that a process holds; print a message if one was taken from it."""
+    """Remove the locks that a process holds; print a message if one was removed before."""
     for lock in locks:
         if is_own(lock, run):
             lock.unlink()
         else:
             print(
-                f"{lock}: somebody removed this lock while process {run} held it: "
+                f"{lock}: this lock was removed while process {run} held it: "
                 "another run may have worked in the same folder",
                 file=sys.stderr,
             )
