@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.tree import RECIPES, label
-from utils.cli import OF_RECIPES, whose_options
+from utils.cli import OF_RECIPES, recipe_option_hint
 
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9]*(?:[-_][a-z0-9]+)*)\b(?!-?\{)")
 OWNER = re.compile(r"\b((?:steps|local|utils)\.\w+(?: \w+)?)\b")
@@ -316,10 +316,10 @@ def test_what_is_listed_here_is_still_said():
 def test_a_step_by_hand_says_that_an_option_is_one_of_recipes(monkeypatch):
     monkeypatch.delenv("SV_STAGED", raising=False)
     monkeypatch.setattr("utils.cli.program", lambda: "steps.train")
-    assert whose_options("choose another --name") == (
+    assert recipe_option_hint("choose another --name") == (
         " (--name is an option of recipes; by hand, give another folder)"
     )
-    assert whose_options("--accept STAGE keeps it") == " (--accept is an option of recipes)"
-    assert whose_options("give --names") == whose_options("give --config") == ""
+    assert recipe_option_hint("--accept STAGE keeps it") == " (--accept is an option of recipes)"
+    assert recipe_option_hint("give --names") == recipe_option_hint("give --config") == ""
     monkeypatch.setenv("SV_STAGED", "1")
-    assert whose_options("choose another --name") == ""
+    assert recipe_option_hint("choose another --name") == ""

@@ -98,7 +98,7 @@ def die_with_parent(by: int = signal.SIGKILL) -> None:
 
 def exit_with(work: Callable) -> None:
     """Call a function and exit with the code of its outcome."""
-    code = exit_code_of(work)
+    code = run_and_report(work)
     # A thread of gloo may still run when Python shuts down, which then aborts (pytorch #179291).
     if "WORLD_SIZE" in os.environ:
         atexit._run_exitfuncs()
@@ -108,14 +108,14 @@ def exit_with(work: Callable) -> None:
     sys.exit(code)
 
 
-def exit_code_of(work: Callable) -> int:
+def run_and_report(work: Callable) -> int:
     """Call a function, print an error of the user in one line, and return the exit code."""
     try:
         work()
         print(end="", flush=True)  # unlike sys.stdout.flush, it works where stdout is closed
     except UserError as error:
         print(end="", flush=True)  # earlier output comes before the error, in a pipe too
-        _print_error(the_line_of(error))
+        _print_error(one_line_message(error))
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -141,7 +141,7 @@ def exit_code_of(work: Callable) -> int:
 
 
 def _print_error(message: str) -> None:
-    print(f"{program()}: {message}{whose_options(message)}", file=sys.stderr)
+    print(f"{program()}: {message}{recipe_option_hint(message)}", file=sys.stderr)
 
 
 def _os_error_message(error: OSError) -> str:
@@ -153,7 +153,7 @@ def _os_error_message(error: OSError) -> str:
     return message
 
 
-def whose_options(message: str) -> str:
+def recipe_option_hint(message: str) -> str:
     """A hint if a step that was run by hand names options of recipes; else empty."""
     options = [option for option in OF_RECIPES if re.search(rf"(?<!\S){option}\b", message)]
     by_hand = program().startswith(("steps.", "local.")) and not os.environ.get("SV_STAGED")
@@ -166,7 +166,7 @@ def whose_options(message: str) -> str:
     return f" ({' and '.join(options)} are options of recipes; by hand, give another folder)"
 
 
-def the_line_of(error: UserError) -> str:
+def one_line_message(error: UserError) -> str:
     """The message of an error in one line of printable characters.
 
     torch passes on an error of a loader process as text, with a traceback before the message.

@@ -20,7 +20,7 @@ from utils.errors import UserError
 MARK = codecs.BOM_UTF8
 BLANKS = re.compile("[ \t]+")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-UTF16_FOUND = (
+UTF16_MESSAGE = (
     "begins with the byte order mark of UTF-16, expected UTF-8; "
     "convert the file, for example with iconv -f UTF-16 -t UTF-8"
 )
@@ -83,7 +83,7 @@ def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
         missing = [path for path in missing if not path.exists()]
 
 
-def temporary_of(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """The temporary name of a file; in the same folder, so that the rename stays on one mount."""
     return path.with_name(f".{path.name}.tmp")
 
@@ -101,7 +101,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = temporary_of(path)
+    temporary = temporary_path(path)
     encoding = newline = None
     if "b" not in mode:
         encoding, newline = "utf-8", "\n"
@@ -198,9 +198,9 @@ def read_lines(path: str | Path) -> list[str]:
     UserError
         The file is missing, not UTF-8, or begins with a byte order mark.
     """
-    content = _content_of(path)
-    refuse_mark(path, content)
-    return _lines_of(path, content)
+    content = _read_bytes(path)
+    refuse_byte_order_mark(path, content)
+    return _split_lines(path, content)
 
 
 def read_foreign_lines(path: str | Path) -> list[str]:
@@ -211,21 +211,21 @@ def read_foreign_lines(path: str | Path) -> list[str]:
     UserError
         The file is missing or not UTF-8.
     """
-    content = _content_of(path)
+    content = _read_bytes(path)
     if not content.startswith(MARK):
-        refuse_mark(path, content)
-    lines = _lines_of(path, content.removeprefix(MARK))
+        refuse_byte_order_mark(path, content)
+    lines = _split_lines(path, content.removeprefix(MARK))
     return [line.removesuffix("\r") for line in lines]
 
 
-def _content_of(path: str | Path) -> bytes:
+def _read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
 
 
-def _lines_of(path: str | Path, content: bytes) -> list[str]:
+def _split_lines(path: str | Path, content: bytes) -> list[str]:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -252,7 +252,7 @@ def words_of(line: str, splits: int = 0) -> list[str]:
     return BLANKS.split(text, splits)
 
 
-def refuse_mark(path: str | Path, content: bytes) -> None:
+def refuse_byte_order_mark(path: str | Path, content: bytes) -> None:
     """Refuse content that begins with a byte order mark, which would be part of the first id.
 
     Raises
@@ -263,7 +263,7 @@ def refuse_mark(path: str | Path, content: bytes) -> None:
     if content.startswith(MARK):
         raise UserError(f"{path}: begins with a byte order mark; remove it: {without_mark(path)}")
     if content.startswith(UTF16_MARKS):
-        raise UserError(f"{path}: {UTF16_FOUND}")
+        raise UserError(f"{path}: {UTF16_MESSAGE}")
 
 
 def without_mark(path: str | Path) -> str:

@@ -104,7 +104,7 @@ def test_a_killed_launcher_leaves_its_jobs_to_the_next_one(launch):
     process.kill()
     process.wait()
     again = launch.begin()
-    launch.says(again, f"run already as job {job}")
+    launch.says(again, f"already run as job {job}")
     launch.release()
     launch.finish(again)
     assert launch.runs() == ["1", "2", "3"]

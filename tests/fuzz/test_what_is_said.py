@@ -14,7 +14,7 @@ from tests.fuzz.mutations import make_tar
 from tests.fuzz.target import Place, write_input
 from tests.fuzz.targets import TARGETS
 from utils.archive.compressed import decode_quartiles
-from utils.cli import the_line_of
+from utils.cli import one_line_message
 from utils.errors import UserError
 
 SAID = {  # of the kept inputs, where the reader says more than that a file is damaged
@@ -51,7 +51,7 @@ SAID = {  # of the kept inputs, where the reader says more than that a file is d
         "date_that_is_none": (
             "x.yaml:1: a value of kind 'timestamp', which no setting has; put text in quotes"
         ),
-        "int_that_is_none": "x.yaml:1: no value of its kind",
+        "int_that_is_none": "x.yaml:1: not a valid value",
         "nested_600_times": "x.yaml: nested too deeply; expected settings",
         "number_of_20000_bits": "x.yaml:1: a whole number of more than 64 bits",
     },
@@ -71,10 +71,10 @@ SAID = {  # of the kept inputs, where the reader says more than that a file is d
         "expanded_weights": "its network not a dict of tensors",
         "name_of_a_megabyte": "(a name in it is too long)",
         "npz_of_a_terabyte": (
-            "embeddings.npy is an array of 1,099,511,627,776 bytes, of which 81 are there"
+            "embeddings.npy is an array of 1,099,511,627,776 bytes, of which the file has 81"
         ),
         "hdf5_of_a_terabyte": (
-            "embeddings is an array of 2,199,023,255,552 bytes, of which 0 are there"
+            "embeddings is an array of 2,199,023,255,552 bytes, of which the file has 0"
         ),
     },
     "tar": {
@@ -99,18 +99,18 @@ def test_a_kept_input_is_refused_in_words(tmp_path, monkeypatch, name, kept):
         try:
             reader(place)
         except UserError as error:
-            said.append(the_line_of(error))
+            said.append(one_line_message(error))
     print(*dict.fromkeys(said), sep="\n")
     assert any(SAID[name][kept] in line for line in said), said
     assert not any("\n" in line or len(line) > 2000 for line in said)
 
 
 def test_of_a_line_of_a_megabyte_beginning_and_end_are_said():
-    line = the_line_of(UserError(f"x:1: found '{'a' * 10**6}', expected a number"))
+    line = one_line_message(UserError(f"x:1: found '{'a' * 10**6}', expected a number"))
     assert line.startswith("x:1: found 'aaa")
     assert line.endswith("aaa', expected a number")
     assert len(line) == 2000
-    assert the_line_of(UserError("x:1: short")) == "x:1: short"
+    assert one_line_message(UserError("x:1: short")) == "x:1: short"
 
 
 @pytest.mark.parametrize("kind", ["gz", "tar"])

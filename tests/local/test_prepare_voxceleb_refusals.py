@@ -207,7 +207,7 @@ def test_m4a_without_ffmpeg_is_one_line(corpora, tmp_path, monkeypatch):
     assert has(
         complaint((corpora[0], folder), tmp_path / "out"),
         ".m4a: ",
-        "ffmpeg, which was not found on the PATH",
+        "ffmpeg, which is not on the PATH",
         "apt install ffmpeg",
     )
 

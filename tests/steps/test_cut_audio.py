@@ -66,7 +66,7 @@ def test_the_cut_set_is_a_data_directory_with_the_same_trials_and_says_what_it_i
     with pytest.raises(
         UserError,
         match=r"sound\.json: not a JSON object \(Expecting.*\); have the step that writes it "
-        r"do so again",
+        r"run the step that writes it again",
     ):
         vad_of(tmp_path / "cut")
 

@@ -95,7 +95,7 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"utterances": ["a"]}, r"no array 'embeddings', expected it among utterances"),
+        ({"utterances": ["a"]}, r"no array 'embeddings', found utterances"),
         ({"embeddings": np.eye(2)}, "no array 'utterances'"),
         ({"utterances": ["a"], "embeddings": np.eye(2)}, "1 utterances and 2 embeddings"),
         (
@@ -117,11 +117,11 @@ def test_h5py_missing_is_one_line(work, monkeypatch):
         ({"utterances": ["ann-1", "bob-1"], "embeddings": np.eye(2) * np.nan}, "is NaN or Inf"),
         (
             {"utterances": np.array([97, 0x110000], np.uint32).view("U1"), "embeddings": np.eye(2)},
-            "utterances has numbers that are no letters",
+            "utterances has numbers that are not characters",
         ),
         (
             {"utterances": ["a", "\ud800"], "embeddings": np.eye(2)},
-            "utterances has numbers that are no letters",
+            "utterances has numbers that are not characters",
         ),
     ],
 )
@@ -136,7 +136,7 @@ def test_arrays_that_do_not_fit_are_one_line(work, arrays, words):
 @pytest.mark.parametrize("content", [b"", b"no such format", b"PK\3\4", b"\x89HDF\r\n\x1a\n"])
 def test_another_type_of_file_is_one_line(work, command, name, content):
     (work / name).write_bytes(content)
-    with pytest.raises(UserError, match=rf"{name}: damaged, or no .* file of plain arrays"):
+    with pytest.raises(UserError, match=rf"{name}: damaged, or not an .* file of plain arrays"):
         import_embeddings(work / name, work / "back", kind="arrays", utt2spk=work / "utt2spk")
 
 

@@ -421,7 +421,7 @@ def broken(kaldi, case):
         ("pipe", "is a shell pipe"),
         (
             "no counts",
-            r"num_utts\.ark: no number of utterances, from 1, for speaker 'spk001'; 19 of 20",
+            r"num_utts\.ark: no number of utterances \(1 or more\) for speaker 'spk001'; 19 of 20",
         ),
         ("empty", "no entries"),
         ("nothing", "no xvectors_<set>/xvector.scp"),

@@ -243,7 +243,7 @@ def test_an_utterance_that_is_too_short_for_a_frame_stands_in_the_ledger(packed,
         ),
         (
             "name: precomputed\nnum_bins: 80\ndescription: x\n",
-            r"x.yaml: name: 'precomputed' is fed from stored features itself",
+            r"x.yaml: name: 'precomputed' reads stored features itself",
         ),
         (
             "name: kaldi_fbank\nsample_rate_hz: 8000\n",

@@ -293,7 +293,7 @@ def test_a_list_without_classes_alone_has_a_report_without_error_rates(work, cap
             ),
             (
                 "trials:1: trial 'spk00-far0 spk00-far1' is nontarget, "
-                r".*1,128 of 1,128 trials differ so \(are the classes"
+                r".*1,128 of 1,128 trials are like this \(are the classes"
             ),
         ),
         (

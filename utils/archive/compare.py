@@ -18,7 +18,7 @@ from utils.archive.read import (
 )
 from utils.archive.write import ArchiveWriter
 from utils.errors import UserError
-from utils.files import temporary_of
+from utils.files import temporary_path
 
 MAX_KEYS = 3  # named in a line
 
@@ -157,7 +157,7 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
             "the scp file is written beside it"
         )
     # a merge that was killed between the two left the archive: it may be replaced
-    is_unfinished = temporary_of(scp).exists()
+    is_unfinished = temporary_path(scp).exists()
     for path in (scp,) if is_unfinished else (output, scp):
         if path.exists():
             raise UserError(f"{path}: exists already; choose another name or remove it")

@@ -16,7 +16,7 @@ import numpy as np
 from utils.archive.objects import Buffer, MalformedObject, decode_object, decode_wave
 from utils.archive.ranges import Range, split_range, take_range
 from utils.errors import UserError
-from utils.files import refuse_mark
+from utils.files import refuse_byte_order_mark
 
 KEY = re.compile(rb"[ \t\r\n]*([^ \t\r\n]{1,4096})(?:[ \t]|(?=\n))")
 _BLANKS = re.compile(rb"[ \t]+")
@@ -44,7 +44,7 @@ def read_scp(path: str | Path) -> dict[str, str]:
         entry, or repeats a key.
     """
     content = map_file(path)[:]
-    refuse_mark(path, content)
+    refuse_byte_order_mark(path, content)
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     entries: dict[str, str] = {}
     for number, line in enumerate(lines, 1):

@@ -46,7 +46,7 @@ def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any
     if not isinstance(name, str) or name not in family:
         key = next(key for key in options if key == "name")
         suggestion = suggest_name(name, family)
-        raise UserError(f"{_where_is(key, where)}: name: no '{name}'{suggestion}")
+        raise UserError(f"{_key_location(key, where)}: name: no '{name}'{suggestion}")
     arguments = {key: value for key, value in options.items() if key != "name"}
     return make(family[name], arguments, where, **given)
 
@@ -70,7 +70,7 @@ def make(part: Callable, options: Any, where: str, **given: Any) -> Any:
     try:
         return part(**arguments, **given)
     except (ValueError, UserError) as error:
-        raise UserError(f"{_where_are(options, where)}: {error}") from None
+        raise UserError(f"{_options_location(options, where)}: {error}") from None
 
 
 def check_options(part: Callable, options: Any, where: str, given: Iterable[str] = ()) -> dict:
@@ -106,7 +106,7 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     for key in options:
         if key not in known:
             suggestion = suggest_name(key, known)
-            raise UserError(f"{_where_is(key, where)}: unknown key '{key}'{suggestion}")
+            raise UserError(f"{_key_location(key, where)}: unknown key '{key}'{suggestion}")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
             raise UserError(f"{where}: key '{name}' is missing")
@@ -118,17 +118,17 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
         except TypeError:
             found, expected = describe_value(value), describe_type(hint)
             raise UserError(
-                f"{_where_is(key, where)}: {key}: found {found}, expected {expected}"
+                f"{_key_location(key, where)}: {key}: found {found}, expected {expected}"
             ) from None
     return arguments
 
 
-def _where_is(key: Any, where: str) -> str:
+def _key_location(key: Any, where: str) -> str:
     """File and section of a key: in the base of the YAML if the key comes from it."""
     return key.file_in(where) if isinstance(key, InheritedKey) else where
 
 
-def _where_are(options: Any, where: str) -> str:
+def _options_location(options: Any, where: str) -> str:
     """File and section of some options: in the base if all of them come from it."""
     keys = list(options or ())
     if keys and all(isinstance(key, InheritedKey) for key in keys):

@@ -16,7 +16,7 @@ import gc
 import sys
 from pathlib import Path
 
-from utils.cli import run_subcommands, the_line_of
+from utils.cli import one_line_message, run_subcommands
 from utils.data_dir.derive import (
     combine_data_dirs,
     copy_data_dir,
@@ -49,7 +49,7 @@ def validate(
     problems, notes = problems_and_notes(data, audio, allow_pipes, root)
     if problems:
         for line in problems[:-1]:
-            print(the_line_of(UserError(line)), file=sys.stderr)
+            print(one_line_message(UserError(line)), file=sys.stderr)
         raise UserError(problems[-1])
     print("\n".join([*notes, f"{data}: good"]))
 

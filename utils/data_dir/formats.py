@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data_dir.trial_list import columns_of_words, is_regular
-from utils.files import BLANKS, MARK, UTF16_FOUND, UTF16_MARKS
+from utils.files import BLANKS, MARK, UTF16_MARKS, UTF16_MESSAGE
 
 ID = r"[!-~]+"
 WORD = r"[^\x00-\x20\x7f]+"
@@ -97,7 +97,7 @@ def lists_of(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*") if is_list(path.name))
 
 
-def format_of(file: str) -> Format:
+def list_format(file: str) -> Format:
     """The format of a list by its name: ``dev.spk2utt`` is a spk2utt, any other name a map."""
     kind = file if file in FORMATS else file.rpartition(".")[2]
     return FORMATS.get(kind, Format("<id> <value>", (ID, WORD)))
@@ -106,14 +106,14 @@ def format_of(file: str) -> Format:
 def format_in(file: str, content: bytes) -> Format:
     """The format of a list by name and content: trials have classes if their first line has one."""
     if file != "trials":
-        return format_of(file)
+        return list_format(file)
     for line in content[:HEAD_BYTES].split(b"\n"):
         words = line.split()
         if len(words) == len(TRIALS_WITHOUT_CLASSES.columns):
             return TRIALS_WITHOUT_CLASSES
         if words:
             break
-    return format_of(file)
+    return list_format(file)
 
 
 def parse(file: str, content: bytes) -> Columns | None:
@@ -151,12 +151,12 @@ def line_faults(file: str, content: bytes) -> Iterator[Fault]:
         yield Fault(
             file,
             0,
-            f"empty, expected lines '{format_of(file).shape}'; "
+            f"empty, expected lines '{list_format(file).shape}'; "
             "write them, or remove the file if this directory needs none",
         )
         return
     if content.startswith(UTF16_MARKS):
-        yield Fault(file, 1, UTF16_FOUND)
+        yield Fault(file, 1, UTF16_MESSAGE)
         return
     format = format_in(file, content)
     lines = content.split(b"\n")

@@ -15,9 +15,9 @@ from utils.data_dir.formats import (
     Columns,
     Fault,
     fault_of_line,
-    format_of,
     is_list,
     line_faults,
+    list_format,
     parse,
 )
 from utils.data_dir.rules import order_faults
@@ -29,7 +29,7 @@ from utils.files import (
     make_folder,
     publish,
     read_lines,
-    temporary_of,
+    temporary_path,
     without_mark,
     words_of,
 )
@@ -199,7 +199,7 @@ def _refuse_entry(path: Path, key: str, value: object) -> None:
     if not re.fullmatch(ID, key):
         raise UserError(f"{path}: id '{key}', expected printable ASCII without blanks; rename it")
     line = f"{key} {value}".encode()
-    if text := fault_of_line(line, format_of(path.name)):
+    if text := fault_of_line(line, list_format(path.name)):
         raise UserError(f"{path}: {text.removesuffix(f'; {FIX}')}")
     if parse_tidy(path.name, line + b"\n") is None:
         raise UserError(
@@ -251,7 +251,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     refuse_existing(path)
     make_folder(path.parent)
-    temporary = temporary_of(path)
+    temporary = temporary_path(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:

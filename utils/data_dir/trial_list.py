@@ -181,7 +181,7 @@ def look_up(numbers: Mapping[str, int], names: Sequence[str]) -> np.ndarray:
     return np.fromiter(map(numbers.get, names, repeat(-1)), np.int64, len(names))
 
 
-def some_pair_again(enrol: Sequence[str], test: Sequence[str]) -> bool:
+def has_repeated_pair(enrol: Sequence[str], test: Sequence[str]) -> bool:
     """Whether any pair of names is repeated."""
     codes = np.sort(pair_codes([number_names(enrol), number_names(test)], enrol, test))
     return bool((codes[1:] == codes[:-1]).any())

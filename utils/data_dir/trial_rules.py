@@ -13,10 +13,10 @@ import numpy as np
 from utils.data_dir.formats import Fault, Tables
 from utils.data_dir.trial_list import (
     Trials,
+    has_repeated_pair,
     look_up,
     number_names,
     pair_codes,
-    some_pair_again,
     target_mask,
 )
 
@@ -280,7 +280,7 @@ def trial_faults(tables: Tables) -> Iterator[Fault]:
     if trials.kinds is not None:
         yield from class_faults("trials", trials.kinds)
     yield from _side_faults(trials, utterances, set(tables["utt2spk"][1]) | models.keys())
-    repeated = list(_repetitions(trials)) if some_pair_again(trials.enrol, trials.test) else []
+    repeated = list(_repetitions(trials)) if has_repeated_pair(trials.enrol, trials.test) else []
     yield from repeated
     if trials.classes <= BOTH:
         lines = {fault.line for fault in repeated}

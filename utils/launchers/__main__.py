@@ -9,11 +9,11 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from utils.cli import die_with_parent, exit_code_of, program
+from utils.cli import die_with_parent, program, run_and_report
 from utils.errors import UserError
 from utils.launchers.arguments import parse
 from utils.launchers.array import Array, End
-from utils.launchers.failures import Failure, not_done, show, statuses_of, still_unfinished
+from utils.launchers.failures import Failure, check_tasks, not_done, show, still_unfinished
 from utils.launchers.progress import ArrayLine, utterances_in
 from utils.launchers.record import read_record
 from utils.launchers.site import memory, read_site
@@ -47,7 +47,7 @@ def main(words: Sequence[str]) -> int:
         die_with_parent(signal.SIGKILL)
     else:
         die_with_parent(signal.SIGHUP)  # the site's file says what happens to its jobs
-    return exit_code_of(lambda: launch(words[0], words[1:]))
+    return run_and_report(lambda: launch(words[0], words[1:]))
 
 
 def launch(launcher: str, words: Sequence[str]) -> None:
@@ -72,7 +72,7 @@ def launch(launcher: str, words: Sequence[str]) -> None:
     site = None
     if launcher != LOCAL:
         site = read_site(Path(conf))
-    statuses = statuses_of(command, jobs)
+    statuses = check_tasks(command, jobs)
     missing = list(not_done(statuses))
     line = ArrayLine(command, Path(log), len(jobs), len(jobs) - len(missing))
     if not missing:
@@ -144,7 +144,7 @@ def _attempt(array: Array, submit: Callable) -> tuple[list[Failure], dict[int, i
             array.command, ends, current.jobs, visible_seconds, array.line.say
         )
         failed = [
-            Failure(job, ends.get(job, End()), reason, array.log_of(job))
+            Failure(job, ends.get(job, End()), reason, array.log_path(job))
             for job, reason in reasons.items()
         ]
         failures |= {failure.job: failure for failure in failed}
@@ -167,7 +167,7 @@ def _with_memory(array: Array, failures: Sequence[Failure]) -> dict[str, str]:
 
 
 def _describe_retry(array: Array, failures: Sequence[Failure]) -> str:
-    reasons = sorted({failure.told() for failure in failures})
+    reasons = sorted({failure.describe() for failure in failures})
     text = f"trying again: {array.jobs}: {'; '.join(reasons)}"
     if "mem" in array.resources:
         text += f"; with --mem {array.resources['mem']}"

@@ -40,14 +40,14 @@ class Array:
         assert self.site is not None, "the local launcher has no site"
         return self.site
 
-    def log_of(self, job: int) -> Path:
+    def log_path(self, job: int) -> Path:
         """Path of the log of one task."""
         log = Path(self.log)
         return log.with_name(log.name.replace("JOB", str(job)))
 
     def words(self, job: int) -> list[str]:
         """The command of one task, wrapped so that it writes its log."""
-        wrapper = [sys.executable, "-m", "utils.launchers.task", str(self.log_of(job))]
+        wrapper = [sys.executable, "-m", "utils.launchers.task", str(self.log_path(job))]
         return wrapper + substitute(self.command, job)
 
     def beside(self, suffix: str) -> Path:

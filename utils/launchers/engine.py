@@ -10,7 +10,7 @@ WAITING, RUNNING, ENDED = "waiting", "running", "ended"
 
 
 @dataclass(frozen=True)
-class Seen:
+class TaskState:
     """State of a task (waiting, running or ended) and how it ended, or why it waits."""
 
     state: str
@@ -31,7 +31,7 @@ class Engine(Protocol):
     def find(self, name: str) -> str:
         """Id of the job of that name; empty without one."""
 
-    def look(self, job: str) -> dict[int, Seen]:
+    def task_states(self, job: str) -> dict[int, TaskState]:
         """States of the tasks that the scheduler knows; empty if it does not know the job."""
 
     def ends(self, job: str) -> dict[int, End]:

@@ -50,8 +50,8 @@ class Failure:
         has_traceback = any(line.startswith("Traceback") for line in lines)
         return len(lines) > 2 and not has_traceback
 
-    def told(self) -> str:
-        """The reasons, joined by commas."""
+    def describe(self) -> str:
+        """Why it failed: the reasons, joined by commas."""
         reasons = [self.end.reason]
         if self.end.code is not None:
             reasons.append(f"exit code {self.end.code}")
@@ -63,16 +63,16 @@ class Failure:
 
 def unfinished(command: Sequence[str], jobs: Sequence[int]) -> dict[int, str]:
     """Tasks that are not done -> what their receipts lack; empty if nothing was ever written."""
-    return not_done(statuses_of(command, jobs))
+    return not_done(check_tasks(command, jobs))
 
 
-def statuses_of(command: Sequence[str], jobs: Sequence[int]) -> dict[int, list[Status]]:
+def check_tasks(command: Sequence[str], jobs: Sequence[int]) -> dict[int, list[Status]]:
     """Tasks -> the statuses of their work."""
     return {job: evaluate(substitute(command, job)) for job in jobs}
 
 
 def not_done(statuses: Mapping[int, Sequence[Status]]) -> dict[int, str]:
-    """The tasks of `statuses_of` that are not done -> what their receipts lack."""
+    """The tasks of `check_tasks` that are not done -> what their receipts lack."""
     missing = {}
     for job, task_statuses in statuses.items():
         late = [status for status in task_statuses if status.state != DONE]
@@ -119,11 +119,11 @@ def still_unfinished(
 
 
 def show(array: Array, failures: Sequence[Failure], attempts: Mapping[int, int]) -> str:
-    """The table of failed tasks, and the ends of their logs."""
+    """The table of failed tasks, and the ends of their logs, as text."""
     rows = [("task", "host", "tries", "reason")]
     for failure in failures:
         host = failure.end.host or read_log(failure.log).host or "-"
-        rows.append((str(failure.job), host, str(attempts[failure.job]), failure.told()))
+        rows.append((str(failure.job), host, str(attempts[failure.job]), failure.describe()))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = []
     for row in rows:

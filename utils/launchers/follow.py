@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from utils.errors import UserError
 from utils.launchers.array import GONE, Array, End, read_log
-from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, Seen
+from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, TaskState
 from utils.launchers.failures import unfinished
 from utils.launchers.record import Submission, alone_at, read_record, write_record
 from utils.launchers.script import NoAnswer
@@ -85,10 +85,10 @@ class Watch:
     def adopt(self) -> None:
         """Adopt the running tasks of an earlier launcher; forget the ended ones."""
         for submission in read_record(self.record)[1]:
-            submission.job = submission.job or self.patiently(self.engine.find, submission.name)
+            submission.job = submission.job or self.ask_patiently(self.engine.find, submission.name)
             seen = self._seen(submission)
             for number, job in list(submission.tasks.items()):
-                if seen.get(number, Seen(ENDED)).state == ENDED:
+                if seen.get(number, TaskState(ENDED)).state == ENDED:
                     self.ended.add(job)
                     del submission.tasks[number]
             if not submission.tasks:
@@ -113,13 +113,13 @@ class Watch:
         if self.ended & set(jobs):  # they may have ended after the receipts were checked
             jobs = list(unfinished(self.array.command, jobs))
         if not jobs:
-            self.keep()
+            self.save_record()
             return
         submission = Submission(self.digest, self.engine.numbers(jobs))
         self.submissions.append(submission)
-        self.keep()  # before submitting: this process may die before it gets the job id
-        submission.job = self.patiently(self.submit, submission)
-        self.keep()
+        self.save_record()  # before submitting: this process may die before it gets the job id
+        submission.job = self.ask_patiently(self.submit, submission)
+        self.save_record()
         if submission.job:
             self.array.line.say(
                 f"submitted {len(jobs)} tasks as job {submission.job} ({submission.name})"
@@ -137,7 +137,7 @@ class Watch:
         """Ask the scheduler until every task has ended."""
         began = time.monotonic()
         while self.submissions:
-            states: dict[int, Seen] = {}
+            states: dict[int, TaskState] = {}
             for submission in self.submissions:
                 states |= self.states(submission)
             for job, seen in states.items():
@@ -146,20 +146,20 @@ class Watch:
                     self.array.line.ended(job, seen.end.code, seen.end.host)
             self.array.line.show()
             self.submissions = [submission for submission in self.submissions if submission.tasks]
-            self.keep()
-            self.tell([seen for seen in states.values() if seen.state != ENDED])
+            self.save_record()
+            self.print_counts([seen for seen in states.values() if seen.state != ENDED])
             if self.submissions:
                 waited = time.monotonic() - began
                 pause = SHORTEST_POLL_SECONDS + SHARE_OF_TIME_WAITED * waited
                 time.sleep(min(self.site.poll_seconds, pause))
 
-    def _seen(self, submission: Submission) -> dict[int, Seen]:
+    def _seen(self, submission: Submission) -> dict[int, TaskState]:
         """What the scheduler shows of a submission."""
         if not submission.job:
             return {}
-        return self.patiently(self.engine.look, submission.job)
+        return self.ask_patiently(self.engine.task_states, submission.job)
 
-    def states(self, submission: Submission) -> dict[int, Seen]:
+    def states(self, submission: Submission) -> dict[int, TaskState]:
         """JOB -> state of the unfinished tasks; ended ones are removed from `submission`."""
         seen = self._seen(submission)
         submission.unseen = {
@@ -174,9 +174,9 @@ class Watch:
         ]
         accounts: dict[int, End] = {}
         if gone and submission.job:
-            accounts = self.patiently(self.engine.ends, submission.job)
+            accounts = self.ask_patiently(self.engine.ends, submission.job)
         for number in gone:
-            seen[number] = Seen(ENDED, accounts.get(number, End(reason=GONE)))
+            seen[number] = TaskState(ENDED, accounts.get(number, End(reason=GONE)))
         states = {}
         for number, job in list(submission.tasks.items()):
             if number not in seen:
@@ -185,7 +185,7 @@ class Watch:
             if seen[number].state == ENDED:
                 del submission.tasks[number]
                 end = self.completed(seen[number].end, job, submission.name, number)
-                states[job] = Seen(ENDED, end)
+                states[job] = TaskState(ENDED, end)
         return states
 
     def completed(self, end: End, job: int, name: str, number: int) -> End:
@@ -193,7 +193,7 @@ class Watch:
 
         `name` is that of the submission, `number` the scheduler's number of the task.
         """
-        log = read_log(self.array.log_of(job), name)
+        log = read_log(self.array.log_path(job), name)
         code = end.code
         if code is None:
             code = log.code
@@ -205,7 +205,7 @@ class Watch:
             completed = replace(completed, output=output)
         return completed
 
-    def patiently(self, question: Callable[..., Answer], *words: object) -> Answer:
+    def ask_patiently(self, question: Callable[..., Answer], *words: object) -> Answer:
         """Ask the scheduler until it answers, for as long as the site allows.
 
         UserError: no answer in that time; the jobs go on, and the record names them.
@@ -235,17 +235,17 @@ class Watch:
                 print(f"   left running: {jobs}; the same command adopts them", file=sys.stderr)
             return
         for submission in self.submissions:
-            job = submission.job or self.patiently(self.engine.find, submission.name)
+            job = submission.job or self.ask_patiently(self.engine.find, submission.name)
             if job:
-                self.patiently(self.engine.cancel, job)
+                self.ask_patiently(self.engine.cancel, job)
                 with suppress(OSError):
                     print(f"   cancelled job {job}", file=sys.stderr)
 
-    def keep(self) -> None:
-        """Write the record."""
+    def save_record(self) -> None:
+        """Write the record of submitted jobs."""
         write_record(self.record, self.engine.name, self.submissions)
 
-    def tell(self, seen: list[Seen]) -> None:
+    def print_counts(self, seen: list[TaskState]) -> None:
         """Print how many unfinished tasks run and wait, when that changes."""
         if not seen:
             return

@@ -23,7 +23,7 @@ MOVE_SECONDS = 0.5  # between two updates on a terminal
 COUNTS = ("went_on", "utterances")  # keys of receipts with a number of utterances
 
 
-def told_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A duration in one or two units: ``90 s``, ``3 min 5 s``, ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 120:
@@ -98,7 +98,7 @@ class ArrayLine:
         self._print(counted, moves=False)
 
     def _print(self, counted: str, moves: bool) -> None:
-        seconds = told_seconds(time.monotonic() - self.started)
+        seconds = format_seconds(time.monotonic() - self.started)
         line = f"   {self.what}{counted} {self.done}/{self.tasks} {seconds}"
         if moves:
             line = line[: shutil.get_terminal_size().columns - 1]  # a wrapped line does not move

@@ -49,7 +49,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     `name` is that of the submission, for the logs; `tasks` maps the scheduler's numbers to JOB;
     `variable` is the environment variable with the scheduler's number.
     """
-    environment = carried_ones()
+    environment = inherited_variables()
     for key, value in os.environ.items():
         if key.startswith("SV_") and key not in NOT_CARRIED:
             environment[key] = value
@@ -77,7 +77,7 @@ def write_script(array: Array, name: str, tasks: Mapping[int, int], variable: st
     return script
 
 
-def carried_ones() -> dict[str, str]:
+def inherited_variables() -> dict[str, str]:
     """Variables that a job inherits: paths of programs, settings of arithmetic."""
     return {
         key: value
@@ -117,7 +117,7 @@ def ask(words: Sequence[str]) -> subprocess.CompletedProcess:
         ) from None
 
 
-def words_of(done: subprocess.CompletedProcess) -> str:
+def error_output(done: subprocess.CompletedProcess) -> str:
     """The output of a failed command, in one line."""
     output = " ".join((done.stderr or done.stdout).split())
     return output[:500] or f"exit code {done.returncode} without a message"
@@ -132,7 +132,7 @@ def refuse_letter(letter: str, output: str, scheduler: str) -> None:
         )
 
 
-def in_ranges(numbers: Iterable[int]) -> str:
+def format_ranges(numbers: Iterable[int]) -> str:
     """Ascending task numbers in the shortest form, since schedulers limit it: ``1,4-6``."""
     ranges: list[list[int]] = []
     for number in numbers:
@@ -149,7 +149,7 @@ def in_ranges(numbers: Iterable[int]) -> str:
     return ",".join(parts)
 
 
-def spread(numbers: str) -> list[int]:
+def parse_ranges(numbers: str) -> list[int]:
     """Task numbers from a scheduler's form: ``3``, ``1,4-6%2``, ``1-7:2`` or empty."""
     every: list[int] = []
     for part in numbers.partition("%")[0].split(","):

@@ -10,10 +10,17 @@ from collections.abc import Mapping
 
 from utils.errors import UserError
 from utils.launchers.array import CANCELLED, NOT_STARTED, OVER_TIME, Array, End
-from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
+from utils.launchers.engine import ENDED, RUNNING, WAITING, TaskState
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
-from utils.launchers.script import NoAnswer, ask, refuse_letter, spread, words_of, write_script
+from utils.launchers.script import (
+    NoAnswer,
+    ask,
+    error_output,
+    parse_ranges,
+    refuse_letter,
+    write_script,
+)
 
 PASSING = re.compile(
     r"unable to (contact|send|receive)|commlib|can't (connect|resolve)"
@@ -71,10 +78,10 @@ class GridEngine:
         ]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
-            raise NoAnswer(words_of(done))
+            raise NoAnswer(error_output(done))
         if done.returncode:
             raise UserError(
-                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
+                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {error_output(done)}"
             )
         if match := re.search(r"^\s*(\d+)", done.stdout, re.MULTILINE):
             return match[1]
@@ -87,9 +94,9 @@ class GridEngine:
                 return job.findtext("JB_job_number", "")
         return ""
 
-    def look(self, job: str) -> dict[int, Seen]:
+    def task_states(self, job: str) -> dict[int, TaskState]:
         """Read qstat, which has an entry for each task."""
-        seen: dict[int, Seen] = {}
+        seen: dict[int, TaskState] = {}
         for entry in self._jobs():
             if entry.findtext("JB_job_number") != job:
                 continue
@@ -99,16 +106,16 @@ class GridEngine:
             if "E" in letters:
                 state = self._end_of_error(job, numbers, letters, host)
             elif set(letters) & set("rtsST") and "q" not in letters:
-                state = Seen(RUNNING, End(None, host))
+                state = TaskState(RUNNING, End(None, host))
             else:
-                state = Seen(WAITING, End(None, host, letters))
-            tasks = spread(numbers)
+                state = TaskState(WAITING, End(None, host, letters))
+            tasks = parse_ranges(numbers)
             if "d" in letters:
                 self.deleted |= {(job, task) for task in tasks}
             seen |= dict.fromkeys(tasks, state)
         return seen
 
-    def _end_of_error(self, job: str, numbers: str, letters: str, host: str) -> Seen:
+    def _end_of_error(self, job: str, numbers: str, letters: str, host: str) -> TaskState:
         """Cancel tasks in an error state, which never ends by itself, and return the reason."""
         match = re.search(
             r"^error reason .*?: +(?:[\d/]+ [\d:]+ \[\d+:\d+\]: )?(?:error: )?(.+)",
@@ -119,7 +126,7 @@ class GridEngine:
         if match:
             reason = match[1].strip()
         self.cancel(f"{job}.{numbers}")
-        return Seen(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {reason}"))
+        return TaskState(ENDED, End(None, host, f"{NOT_STARTED} ({letters}): {reason}"))
 
     def ends(self, job: str) -> dict[int, End]:
         """Read qacct; where it is late or forbidden, only the logs tell how tasks ended."""
@@ -129,7 +136,7 @@ class GridEngine:
             exit_status = facts.get("exit_status", "").split(" ")[0]
             if not facts.get("taskid", "").isdigit() or not exit_status.isdigit():
                 continue
-            task, reason = int(facts["taskid"]), _trouble(facts)
+            task, reason = int(facts["taskid"]), _end_reason(facts)
             if (job, task) in self.deleted and not reason.startswith(OVER_TIME):
                 reason = CANCELLED
             ends[task] = End(int(exit_status), facts.get("hostname", ""), reason)
@@ -139,19 +146,19 @@ class GridEngine:
         """Cancel with qdel."""
         done = ask(["qdel", job])
         if done.returncode and not UNKNOWN_JOB.search(done.stdout + done.stderr):
-            raise NoAnswer(f"qdel: {words_of(done)}")
+            raise NoAnswer(f"qdel: {error_output(done)}")
 
     def _jobs(self) -> list[ElementTree.Element]:
         done = ask(["qstat", "-xml", "-g", "d", "-u", getpass.getuser()])
         if done.returncode:
-            raise NoAnswer(f"qstat: {words_of(done)}")
+            raise NoAnswer(f"qstat: {error_output(done)}")
         try:
             return list(ElementTree.fromstring(done.stdout).iter("job_list"))
         except ElementTree.ParseError as error:
             raise NoAnswer(f"qstat: {error}") from None
 
 
-def _trouble(facts: Mapping[str, str]) -> str:
+def _end_reason(facts: Mapping[str, str]) -> str:
     """The reason for an end that the scheduler gives beside the exit code; may be empty."""
     failed = " ".join(facts.get("failed", "0").split())
     if failed == "0":

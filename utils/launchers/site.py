@@ -97,7 +97,7 @@ def read_site(path: Path) -> Site:
     site = Site(Path(path))
     for number, line in enumerate(read_lines(path), 1):
         try:
-            _take(site, shlex.split(line, comments=True))
+            _store_line(site, shlex.split(line, comments=True))
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}: '{line.strip()}'") from None
     if not site.command:
@@ -105,7 +105,7 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def _take(site: Site, words: list[str]) -> None:
+def _store_line(site: Site, words: list[str]) -> None:
     """Store the words of one line; ValueError if they are wrong."""
     if not words:
         return

@@ -7,16 +7,16 @@ import re
 
 from utils.errors import UserError
 from utils.launchers.array import CANCELLED, OVER_TIME, Array, End
-from utils.launchers.engine import ENDED, RUNNING, WAITING, Seen
+from utils.launchers.engine import ENDED, RUNNING, WAITING, TaskState
 from utils.launchers.follow import follow
 from utils.launchers.record import Submission
 from utils.launchers.script import (
     NoAnswer,
     ask,
-    in_ranges,
+    error_output,
+    format_ranges,
+    parse_ranges,
     refuse_letter,
-    spread,
-    words_of,
     write_script,
 )
 
@@ -60,7 +60,7 @@ class Slurm:
         output = str(array.beside(submission.name).absolute()).replace("%", "%%")
         refuse_letter("\\", output, "Slurm")
         script = write_script(array, submission.name, submission.tasks, "SLURM_ARRAY_TASK_ID")
-        numbers = in_ranges(submission.tasks)
+        numbers = format_ranges(submission.tasks)
         if "max" in array.resources:
             numbers += f"%{array.resources['max']}"
         words = [
@@ -73,10 +73,10 @@ class Slurm:
         ]
         done = ask(words)
         if done.returncode and PASSING.search(done.stderr):
-            raise NoAnswer(words_of(done))
+            raise NoAnswer(error_output(done))
         if done.returncode:
             raise UserError(
-                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {words_of(done)}"
+                f"{array.cluster.path}: {' '.join(words[:-1])}: refused: {error_output(done)}"
             )
         if match := re.match(r"\s*(\d+)", done.stdout):
             return match[1]
@@ -88,12 +88,12 @@ class Slurm:
         jobs = self._answer(command).split()
         return next(iter(jobs), "")
 
-    def look(self, job: str) -> dict[int, Seen]:
+    def task_states(self, job: str) -> dict[int, TaskState]:
         """Read scontrol: a line for each task that started or ended, and one for all that wait."""
-        seen: dict[int, Seen] = {}
+        seen: dict[int, TaskState] = {}
         for line in self._answer(["scontrol", "--oneliner", "show", "job", job]).splitlines():
             fields = dict(re.findall(r"(\w+)=(\S*)", line))
-            tasks = spread(fields.get("ArrayTaskId", ""))
+            tasks = parse_ranges(fields.get("ArrayTaskId", ""))
             seen |= dict.fromkeys(tasks, _to_state(fields))
         return seen
 
@@ -110,20 +110,20 @@ class Slurm:
         if done.returncode and UNKNOWN_JOB.search(done.stderr):
             return ""
         if done.returncode:
-            raise NoAnswer(f"{words[0]}: {words_of(done)}")
+            raise NoAnswer(f"{words[0]}: {error_output(done)}")
         return done.stdout
 
 
-def _to_state(fields: dict[str, str]) -> Seen:
+def _to_state(fields: dict[str, str]) -> TaskState:
     """State of the tasks that a line of scontrol describes."""
     state = fields.get("JobState", "")
     host = fields.get("NodeList", "").replace("(null)", "")
     if state in ENDS:
-        return Seen(ENDED, End(_exit_code(fields, state), host, ENDS[state]))
+        return TaskState(ENDED, End(_exit_code(fields, state), host, ENDS[state]))
     end = End(None, host, fields.get("Reason", "").replace("None", ""))
     if state in RUNS:
-        return Seen(RUNNING, end)
-    return Seen(WAITING, end)
+        return TaskState(RUNNING, end)
+    return TaskState(WAITING, end)
 
 
 def _exit_code(fields: dict[str, str], state: str) -> int | None:

@@ -10,7 +10,7 @@ from utils.cli import exit_with
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.launchers.record import Submission, alone_at, read_record, write_record
-from utils.launchers.script import ask, carried_ones, refuse_letter, words_of
+from utils.launchers.script import ask, error_output, inherited_variables, refuse_letter
 from utils.launchers.site import Site, read_site
 from utils.locks.run_lock import locked
 from utils.plan.stages import Stage, examine
@@ -96,7 +96,8 @@ def _submit(
         if before:
             submitted = f"job {before} and those before it wait or run"
         raise UserError(
-            f"{site.path}: sbatch refused stage {stage.number}: {words_of(answer)}; {submitted}"
+            f"{site.path}: sbatch refused stage {stage.number}: {error_output(answer)}; "
+            f"{submitted}"
         )
     return job
 
@@ -105,7 +106,8 @@ def _write_script(script: Path, site: Site, number: int, arguments: Sequence[str
     """Write the script of a stage's job."""
     late = {VISIBLE_SECONDS: f"{site.visible_seconds:g}"}  # the stage before ran on another host
     exports = [
-        f"export {name}={shlex.quote(value)}" for name, value in (carried_ones() | late).items()
+        f"export {name}={shlex.quote(value)}"
+        for name, value in (inherited_variables() | late).items()
     ]
     stage_options = ["--submit-all", "false", "--stage", str(number), "--stop-stage", str(number)]
     callers_folder = os.environ.get("OLDPWD", os.getcwd())  # where paths of options start

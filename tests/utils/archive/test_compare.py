@@ -121,7 +121,7 @@ def test_a_key_of_two_archives_is_refused_and_nothing_is_written(tmp_path):
     merge_archives([first], tmp_path / "all.ark")
     with pytest.raises(UserError, match=r"all\.ark: exists already"):
         merge_archives([second], tmp_path / "all.ark")
-    with pytest.raises(UserError, match="is an scp file by its name"):
+    with pytest.raises(UserError, match="found the name of an scp file"):
         merge_archives([second], tmp_path / "other.scp")
 
 

@@ -33,13 +33,13 @@ NO_RANGES = {
     "[12:13]": "rows 12 to 13 of 12",
     "[0:3,0:5]": "columns 0 to 5 of 5",
     "[0:3,3:1]": "columns 3 to 1 of 5",
-    "[]": r"'\[\]' is no range",
-    "[3]": r"'\[3\]' is no range, expected \[first:last\] or",
-    "[0:3,0:1,0:1]": "is no range",
-    "[-1:3]": "is no range",
-    "[:3]": "is no range",
-    "[0:3,]": "is no range",
-    "[0 : 3]": "is no range",
+    "[]": r"'\[\]' is not a range",
+    "[3]": r"'\[3\]' is not a range, expected \[first:last\] or",
+    "[0:3,0:1,0:1]": "is not a range",
+    "[-1:3]": "is not a range",
+    "[:3]": "is not a range",
+    "[0:3,]": "is not a range",
+    "[0 : 3]": "is not a range",
 }
 
 

@@ -179,7 +179,7 @@ def test_entries_keep_what_is_inside_them_and_lose_what_is_around_them(tmp_path)
         ("touch {folder}/ran |", "is a shell pipe and pipes are not run here"),
         ("| cat > {folder}/ran", "is a shell pipe and pipes are not run here"),
         ("{folder}/x.ark:2[0:9]", r"x.ark:2: key 'a': range \[0:9\]: rows 0 to 9 of 3"),
-        ("{folder}/x.ark:2[9]", r"key 'a': .*x.ark:2\[9\]': '\[9\]' is no range, expected"),
+        ("{folder}/x.ark:2[9]", r"key 'a': .*x.ark:2\[9\]': '\[9\]' is not a range, expected"),
         ("{folder}/none.ark:2", "none.ark: key 'a': no such regular file"),
         ("{folder}", "no such regular file"),
         (":12", "key 'a': no such regular file"),

@@ -59,7 +59,7 @@ def test_offsets_ranges_and_pipes_stay(tmp_path, capsys):
     )
     assert (tmp_path / "out").read_text() == "a here/a.ark:12[0:5]\nb sox x.wav - |\nc here/c.wav\n"
     assert counts == {"entries": 3, "changed": 2, "pipes": 1}
-    assert "1 pipes stay as they are" in capsys.readouterr().out
+    assert "1 pipes unchanged" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

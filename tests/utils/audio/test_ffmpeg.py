@@ -255,7 +255,7 @@ def test_without_ffmpeg_it_is_said_how_to_install_it_before_anything_is_read(
     ):
         with pytest.raises(
             UserError,
-            match=r"x\.m4a: sound of this kind is decoded by ffmpeg, .*apt install ffmpeg",
+            match=r"x\.m4a: audio of this format is decoded by ffmpeg, .*apt install ffmpeg",
         ) as refused:
             read()
         assert not isinstance(refused.value, UnreadableAudio)

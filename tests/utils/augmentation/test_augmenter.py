@@ -223,8 +223,8 @@ def test_a_faster_voice_is_another_speaker_or_not():
         ),
         ({"chain": [REVERB | {"probability": -0.1}]}, r"chain 1 \(reverb\): probability: -0.1"),
         ({"chain": [NOISE | {"snr_db": "loud"}]}, r"chain 1 \(noise\): snr_db: found 'loud'"),
-        ({"chain": [NOISE | {"gain": 2.0}]}, r"gain: 2.0 goes with snr_db: recorded only"),
-        ({"chain": [NOISE | {"types": []}]}, r"types and snr_db: found an empty one"),
+        ({"chain": [NOISE | {"gain": 2.0}]}, r"gain: 2.0 needs snr_db: recorded"),
+        ({"chain": [NOISE | {"types": []}]}, r"types or snr_db is empty"),
         (
             {"chain": [NOISE | {"types": ["noise"], "snr_db": {"music": [0, 5]}}]},
             r"types are noise, snr_db has ranges of music",

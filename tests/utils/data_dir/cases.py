@@ -279,7 +279,7 @@ BREAKS = [
         {"trials": "a a-1 target\nb-1 c-1 target\nc a-1 nontarget\n"},
         (
             "trials:2: trial 'b-1 c-1' is target, but utt2spk says 'b' and 'c', expected "
-            "nontarget; 1 of 3 trials differ so;"
+            "nontarget; 1 of 3 trials are like this;"
         ),
     ),
     (
@@ -287,7 +287,7 @@ BREAKS = [
         {"trials": "a-1 a-2 nontarget\nb-1 c-1 target\n"},
         (
             "trials:1: trial 'a-1 a-2' is nontarget, but utt2spk says 'a' on both sides, "
-            "expected target; 2 of 2 trials differ so (are"
+            "expected target; 2 of 2 trials are like this (are"
         ),
     ),
     (
@@ -313,7 +313,7 @@ BREAKS = [
         {"trials": "a-1 a-2 target\nb-1 b-1 target\nb-1 c-1 nontarget\n"},
         (
             "trials:2: trial of utterance 'b-1' with itself, expected two recordings; 1 "
-            "of 3 trials are such"
+            "of 3 trials are like this"
         ),
     ),
     (

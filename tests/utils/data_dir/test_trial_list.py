@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from utils.data_dir import trial_list as trial_lists
 from utils.data_dir.formats import parse
-from utils.data_dir.trial_list import Trials, lines_left_out, some_pair_again
+from utils.data_dir.trial_list import Trials, has_repeated_pair, lines_left_out
 
 LINES = ["m1 a target", "m1 b nontarget", "m2 a nontarget"]
 sides = st.sampled_from("abcd")
@@ -47,4 +47,4 @@ def test_trials_of_kept_sides_and_the_lines_that_went():
 @given(st.lists(st.tuples(sides, sides), max_size=12))
 def test_a_pair_that_stands_twice_is_seen(pairs):
     enrol, test = ([pair[side] for pair in pairs] for side in (0, 1))
-    assert some_pair_again(enrol, test) == (len(set(pairs)) < len(pairs))
+    assert has_repeated_pair(enrol, test) == (len(set(pairs)) < len(pairs))

@@ -135,7 +135,7 @@ def test_a_workdir_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("make", "kind"),
-    [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a link to nowhere")],
+    [(Path.touch, "a file"), (lambda path: path.symlink_to("not mounted"), "a broken link")],
 )
 def test_a_workdir_that_is_no_folder_is_bad(tmp_path, make, kind):
     make(tmp_path / "work")

@@ -174,8 +174,8 @@ def test_ranges_of_rows_are_kaldis(tmp_path, kind):
         ("[57:60]", "rows 57 to 60 of a matrix of 57"),
         ("[0:60]", "rows 0 to 60 of a matrix of 57"),
         ("[9:3]", "rows 9 to 3"),
-        ("[0:9,0:2]", "utterance 'a': .* has a range of columns, which crops cannot be read of"),
-        ("[9]", "key 'a': .*'.9.' is no range"),
+        ("[0:9,0:2]", "utterance 'a': .* has a range of columns, which cannot be read in crops"),
+        ("[9]", "key 'a': .*'.9.' is not a range"),
         (" |", "shell pipe and pipes are not run here"),
     ],
 )

@@ -40,13 +40,13 @@ def test_the_child_reads_torch_files_without_torch(tmp_path):
 
 
 DEATHS = {
-    sandboxed.crash: "damaged: its reader dies of SIGSEGV; get it again",
-    sandboxed.work_without_end: "damaged: not read through in 1 s; get it again",
-    sandboxed.sleep: "damaged: not read through in 1 s; get it again",
+    sandboxed.crash: "damaged: its reader died of SIGSEGV; get it again",
+    sandboxed.work_without_end: "damaged: not read within 1 s; get it again",
+    sandboxed.sleep: "damaged: not read within 1 s; get it again",
     sandboxed.write_a_file: r"no whole file \(\[Errno 27\] File too large",
 }
 if sys.platform == "linux":
-    DEATHS[sandboxed.take_memory] = r"no whole file \(it asks for more memory than its size allows"
+    DEATHS[sandboxed.take_memory] = r"no whole file \(it needs more memory than its size allows"
 
 
 @pytest.mark.parametrize("reader", DEATHS, ids=lambda reader: reader.__name__)
@@ -106,7 +106,7 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_child_that_lies_is_refused(path, lie):
     path.write_bytes(LIES[lie])
-    with pytest.raises(UserError, match="damaged: its reader hands back something else"):
+    with pytest.raises(UserError, match="damaged: its reader returned other arrays"):
         read_in_sandbox(sandboxed.hand_back_the_file, [path], "damaged")
 
 

@@ -218,9 +218,9 @@ NOT_A_STATE = {
     "a tensor": (torch.ones(1), "holds Tensor"),
     "nothing": ({}, "holds dict"),
     "numbers as keys": ({1: torch.ones(1)}, "holds dict"),
-    "a number": ({"a": 3}, "'a' is no tensor"),
-    "a number of NumPy": ({"w": torch.ones(1), "a": np.float64(3)}, "'a' is no tensor"),
-    "a name": ({"a": torch.float32}, "'a' is no tensor"),
+    "a number": ({"a": 3}, "'a' is not a tensor"),
+    "a number of NumPy": ({"w": torch.ones(1), "a": np.float64(3)}, "'a' is not a tensor"),
+    "a name": ({"a": torch.float32}, "'a' is not a tensor"),
     "a sparse tensor": ({"a": torch.eye(2).to_sparse()}, "'a' is not stored whole"),
     "a complex tensor": ({"a": torch.ones(1, dtype=torch.complex64)}, "'a' is not stored whole"),
     "no numbers": ({"a": torch.ones(1, device="meta")}, "'a' is not stored whole"),
@@ -241,12 +241,12 @@ def test_tensors_that_share_a_storage_may_not_add_up_to_much_more_than_the_file(
     whole = quick_arrays(save(tmp_path / "x.pt", tied | {"b": tied["a0"]}))
     np.testing.assert_array_equal(whole["a0"], whole["b"])
     tied |= {f"a{number}": tied["a0"] for number in range(1300)}
-    assert "it asks for more memory than its size allows" in refusal(save(tmp_path / "x.pt", tied))
+    assert "it needs more memory than its size allows" in refusal(save(tmp_path / "x.pt", tied))
 
 
 def test_a_key_with_and_without_prefix_is_refused(tmp_path):
     path = save(tmp_path / "x.pt", {"a": torch.ones(1), "module.a": torch.ones(1)})
-    assert "'module.a' is there twice, with and without module. or __S__." in refusal(path)
+    assert "'module.a' occurs twice, with and without module. or __S__." in refusal(path)
 
 
 @BOTH_FORMATS
@@ -294,7 +294,7 @@ def test_zip_files_that_are_not_as_torch_writes_them_are_refused(tmp_path):
     lies = whole[: place + 20] + b"\xff\xff\xff\x7f" * 2 + whole[place + 28 :]
     assert len(lies) == size
     (tmp_path / "x.pt").write_bytes(lies)
-    assert "x/data/0 is compressed, or of two sizes" in quick_refusal(tmp_path / "x.pt")
+    assert "x/data/0 is compressed, or its two sizes differ" in quick_refusal(tmp_path / "x.pt")
 
 
 def test_sizes_that_a_pickle_declares_are_checked(tmp_path):
@@ -309,7 +309,7 @@ def test_sizes_that_a_pickle_declares_are_checked(tmp_path):
         "strides is incompatible": (strides, b"K\x09\x85q\x09"),
         "a storage of a negative size": (b"K\x03tq\x07", b"J\xff\xff\xff\xfftq\x07"),
         "storage 0 is shorter": (b"K\x03tq\x07", b"K\x04tq\x07"),
-        "a persistent id that is no storage": (b"storage", b"staring"),
+        "a persistent id that is not a storage": (b"storage", b"staring"),
         "a str where a storage belongs": (b"q\x07QK", b"q\x070X\x01\x00\x00\x00aK"),
     }
     for message, (old, new) in faults.items():

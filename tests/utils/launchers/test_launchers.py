@@ -104,7 +104,7 @@ def test_tasks_that_ended_without_a_launcher_are_checked_before_they_are_submitt
     class Engine:
         name = "slurm"
 
-        def look(self, job):
+        def task_states(self, job):
             return {}
 
         def numbers(self, jobs):
@@ -154,7 +154,7 @@ def test_task_numbers_replace_words_and_not_parts_of_paths():
         "JOB.yaml",
     ]
     array = Array("/data/JOB/log/vad.JOB.log", words, [3])
-    assert str(array.log_of(3)) == "/data/JOB/log/vad.3.log"
+    assert str(array.log_path(3)) == "/data/JOB/log/vad.3.log"
     assert str(array.beside("sh")) == "/data/JOB/log/vad.sh"
 
 

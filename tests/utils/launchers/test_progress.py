@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from utils.launchers import progress
-from utils.launchers.progress import ArrayLine, told_seconds, utterances_in
+from utils.launchers.progress import ArrayLine, format_seconds, utterances_in
 
 VAD = ["python3", "-m", "steps.compute_vad", "data/full/train", "--job", "JOB/2"]
 LOG = Path("data/full/train/log/vad.JOB.log")
@@ -62,7 +62,7 @@ def test_on_a_terminal_the_line_is_redrawn_and_failures_stay(monkeypatch):
     ],
 )
 def test_durations_have_two_units_at_most(seconds, text):
-    assert told_seconds(seconds) == text
+    assert format_seconds(seconds) == text
 
 
 def test_utterances_are_what_receipts_count():

@@ -6,7 +6,7 @@ import pytest
 
 from utils.launchers import sge
 from utils.launchers.array import End
-from utils.launchers.engine import ENDED, RUNNING, Seen
+from utils.launchers.engine import ENDED, RUNNING, TaskState
 from utils.launchers.failures import Failure
 
 ENTRY = """==============================================================
@@ -75,7 +75,7 @@ def test_ends_are_read_from_qacct(answers, tmp_path, failed, code, seconds, reas
 def test_a_task_in_deletion_is_cancelled_and_one_over_its_time_is_not(answers, tmp_path):
     engine = sge.GridEngine()
     answers["qstat"] = jobs("dr")
-    assert engine.look("7") == {2: Seen(RUNNING, End(None, "node3"))}
+    assert engine.task_states("7") == {2: TaskState(RUNNING, End(None, "node3"))}
     answers["qacct"] = ENTRY.format(task=2, failed="100 : assumedly after job", code=137, seconds=5)
     (end,) = engine.ends("7").values()
     assert end.reason == "cancelled"
@@ -89,5 +89,5 @@ def test_a_task_in_deletion_is_cancelled_and_one_over_its_time_is_not(answers, t
 def test_a_task_that_cannot_start_is_deleted_with_a_reason(answers):
     answers |= {"qstat": jobs("Eqw"), "qstat -j": f"job_number: 7\n{ERROR}scheduling info: none\n"}
     end = End(None, "node3", f"the scheduler could not start it (Eqw): {REASON}")
-    assert sge.GridEngine().look("7") == {2: Seen(ENDED, end)}
+    assert sge.GridEngine().task_states("7") == {2: TaskState(ENDED, end)}
     assert answers["called"][-1] == "qdel 7.2"

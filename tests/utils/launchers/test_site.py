@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from utils.errors import UserError
 from utils.launchers import script
 from utils.launchers.array import Array, read_log
-from utils.launchers.script import in_ranges, spread, write_script
+from utils.launchers.script import format_ranges, parse_ranges, write_script
 from utils.launchers.site import memory, read_site
 
 SITES = sorted((ROOT / "conf" / "cluster").glob("*.conf"))
@@ -61,10 +61,10 @@ def test_options_of_one_value_come_before_those_of_any(tmp_path):
         ("set retries=1.5", "whole number from 0"),
         ("set poll_seconds=0", "number from 0.1 on"),
         ("set poll_seconds=nan", "number from 0.1 on"),
-        ("set memory_factor=0.5", "number from 1 on"),
-        ("default mem=4000", ":2: mem is a number and K, M, G or T"),
-        ("default num_threads=two", "num-threads is a whole number from 1 on"),
-        ("default nodes=0", "nodes is a whole number from 1 on"),
+        ("set memory_factor=0.5", "number, 1 or more"),
+        ("default mem=4000", ":2: mem: expected a number and K, M, G or T"),
+        ("default num_threads=two", "num-threads is a whole number, 1 or more"),
+        ("default nodes=0", "nodes: expected a whole number, 1 or more"),
         ("option gpu=a100:* --gres=gpu:$0", "stands for any value"),
     ],
 )
@@ -87,12 +87,12 @@ def test_memory_by_a_factor_and_by_the_thread():
 
 
 def test_task_numbers_as_schedulers_write_them():
-    assert spread("3") == [3]
-    assert spread("1,4-6%2") == [1, 4, 5, 6]
-    assert spread("1-7:2") == [1, 3, 5, 7]
-    assert spread("") == []
-    assert in_ranges([1, 2, 3, 5, 7, 8]) == "1-3,5,7-8"
-    assert in_ranges(range(1, 2001)) == "1-2000", "sbatch takes 4096 letters"
+    assert parse_ranges("3") == [3]
+    assert parse_ranges("1,4-6%2") == [1, 4, 5, 6]
+    assert parse_ranges("1-7:2") == [1, 3, 5, 7]
+    assert parse_ranges("") == []
+    assert format_ranges([1, 2, 3, 5, 7, 8]) == "1-3,5,7-8"
+    assert format_ranges(range(1, 2001)) == "1-2000", "sbatch takes 4096 letters"
 
 
 def test_the_script_carries_the_environment_and_no_more(tmp_path, monkeypatch):

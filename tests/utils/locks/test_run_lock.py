@@ -300,7 +300,7 @@ def test_a_lost_lock_gives_a_message_and_the_new_lock_stays(folder, capsys):
     acquire([folder], os.getpid(), COMMAND)
     change(folder, process=1)
     release(os.getpid(), [lock_path(folder)])
-    assert "somebody removed this lock" in capsys.readouterr().err
+    assert "this lock was removed" in capsys.readouterr().err
     assert lock_path(folder).exists()
 
 

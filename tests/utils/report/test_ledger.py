@@ -139,10 +139,10 @@ def test_embedded_utterances_are_counted_by_their_receipts(tmp_path):
             "{",
             (
                 r"ledger\.json: not a ledger \(Expecting property name.*\); "
-                "have the step that writes it do so again"
+                "run the step that writes it again"
             ),
         ),
-        ("ledger.json", "[3]", r"not a ledger \(something else than an object\)"),
+        ("ledger.json", "[3]", r"not a ledger \(not an object\)"),
         ("ledger.json", '{"came_in": 3}', r"not a ledger \(no 'went_on'\)"),
         (
             "ledger.json",
