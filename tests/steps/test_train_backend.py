@@ -156,7 +156,8 @@ def test_a_speaker_without_a_number_is_named(work):
     write_embeddings(work / "test", *vectors_of("enroll_mean"), "spk_xvector")
     (work / "test" / "num_utts.ark").write_text("spk000 3\n")
     with pytest.raises(
-        UserError, match=r"num_utts\.ark: no number of utterances \(1 or more\) for speaker 'spk001'"
+        UserError,
+        match=r"num_utts\.ark: no number of utterances \(1 or more\) for speaker 'spk001'",
     ):
         score_trials(work, backend)
 

@@ -66,7 +66,7 @@ def death(held: dict, silent_seconds: float) -> str:
     """
     if held["host"] != socket.gethostname():
         return _slurm_death(held["slurm_job"]) or _grid_engine_death(held["grid_engine_job"])
-    if is_from_this_boot(held):
+    if is_near(held):
         if held["started"] and started(held["process"]) == held["started"]:
             return ""
         return f"process {held['process']} is dead"
@@ -123,7 +123,7 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def is_from_this_boot(held: dict) -> bool:
+def is_near(held: dict) -> bool:
     """True if a holder is from this boot of this host, so that its process can be checked."""
     return (held["host"], held["machine"]) == (socket.gethostname(), _machine())
 

@@ -31,7 +31,7 @@ from utils.locks.holder import (
     death,
     describe,
     holder,
-    is_from_this_boot,
+    is_near,
     is_same_run,
     read_holder,
 )
@@ -99,7 +99,7 @@ def _remove_dead(lock: Path, now: float, action: str = "taken over from") -> Non
         dead = death(held, silent_seconds)
         if not dead:
             remedy = "wait for it, or stop it"
-            if not is_from_this_boot(held):
+            if not is_near(held):
                 remedy = f"wait for it, stop it, or, if it is dead, remove {lock}"
             raise UserError(
                 f"{lock}: another run is at work here: {describe(held)}; "

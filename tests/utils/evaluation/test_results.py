@@ -97,7 +97,10 @@ def test_the_command_chooses_sets_scorers_and_subsets(tmp_path, command):
         "sex: f",
     ]
     for words, said in (
-        (["--subsets", "[x]"], "no row of subset 'x' with this --test-set and these --scorers, found all, sex: f"),
+        (
+            ["--subsets", "[x]"],
+            "no row of subset 'x' with this --test-set and these --scorers, found all, sex: f",
+        ),
         (["none.json"], "no such file"),
     ):
         refused = command("utils.evaluation.results", "table", tmp_path / "results.json", *words)

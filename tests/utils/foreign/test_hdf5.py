@@ -40,9 +40,7 @@ def test_a_file_without_end_is_a_line_within_the_limit(tmp_path, monkeypatch):
     path.write_bytes(kept_inputs("checkpoints")["hdf5_attribute_without_end"]["x.h5"])
     monkeypatch.setattr(sandbox, "LEAST_CPU_SECONDS", 1)
     start = time.monotonic()
-    with pytest.raises(
-        UserError, match=r"weights\.h5: damaged: not read within 1 s; get it again"
-    ):
+    with pytest.raises(UserError, match=r"weights\.h5: damaged: not read within 1 s; get it again"):
         read_keras(path)
     print(f"{time.monotonic() - start:.1f} s")
 

@@ -116,7 +116,9 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path):
     )
     save_bundle(tmp_path / "c", STATE)
     (tmp_path / "c.index").write_bytes(b"x" * 100)
-    assert "the index does not end with the footer of a table" in refusal(read_bundle, tmp_path / "c")
+    assert "the index does not end with the footer of a table" in refusal(
+        read_bundle, tmp_path / "c"
+    )
     save_bundle(tmp_path / "c", STATE)
     (tmp_path / "c.data-00000-of-00001").write_bytes(b"")
     assert "has 0 bytes" in refusal(read_bundle, tmp_path / "c")
