@@ -82,7 +82,7 @@ def encode_compressed(matrix_TF: np.ndarray) -> bytes:
         )
     minimum = matrix_TF.min()
     extent = matrix_TF.max() - minimum
-    if extent == 0:  # a constant matrix
+    if extent == 0:  # a constant matrix: the maximum becomes minimum + 1 + |minimum|, as in Kaldi
         extent = (minimum + (1 + abs(minimum))) - minimum
     header = struct.pack("<ffii", minimum, extent, *matrix_TF.shape)
     if len(matrix_TF) <= MAX_ROWS_CM2:

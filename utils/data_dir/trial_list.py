@@ -19,7 +19,7 @@ SHARED_BYTES = 64 << 20
 def is_regular(content: bytes, width: int) -> bool:
     """Whether every line has ``width`` words of printable ASCII, one blank or tab between them.
 
-    Checked without a step of Python per line.  Every line may end with one more blank, as Kaldi's
+    Checked without a Python loop over lines.  Every line may end with one more blank, as Kaldi's
     programs write some lists.  A line may still have an empty word; then there are fewer words than
     fields.
     """

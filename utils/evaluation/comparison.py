@@ -23,6 +23,7 @@ def compare_pairs(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
 
     ``wholes``: of each system, the row of the whole list and its figures with draws; the list has at
     least two speakers.
+
     An entry has ``first``, ``second``, ``speakers``, a `Difference` of each figure that both have,
     and ``p_corrected`` of the EER.  If one of the two has no interval, it has only the difference,
     and ``no_interval`` of the EER states the reason.

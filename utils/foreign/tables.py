@@ -58,7 +58,7 @@ class Table:
 
 @dataclass
 class Match:
-    """Our names for a published key, several where its rows divide, and the transform."""
+    """Our names for a published key (several if its rows are divided), and the transform."""
 
     ours: tuple[str, ...]
     transform: str

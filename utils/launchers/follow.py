@@ -154,7 +154,7 @@ class Watch:
                 time.sleep(min(self.site.poll_seconds, pause))
 
     def _seen(self, submission: Submission) -> dict[int, TaskState]:
-        """What the scheduler shows of a submission."""
+        """The states of a submission's tasks that the scheduler shows, by its numbers."""
         if not submission.job:
             return {}
         return self.ask_patiently(self.engine.task_states, submission.job)

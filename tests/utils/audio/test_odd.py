@@ -158,15 +158,15 @@ UNREADABLE = {
     ),
     "ogg cut in the middle": (
         encoded(tone(), format="OGG", subtype="VORBIS")[:-1000],
-        "its last page, .* is missing",
+        "the last page of the Ogg stream is missing",
     ),
     "ogg without its last byte": (
         encoded(tone(), format="OGG", subtype="VORBIS")[:-1],
-        "its last page, .* is missing",
+        "the last page of the Ogg stream is missing",
     ),
     "opus cut in the middle": (
         encoded(tone(), format="OGG", subtype="OPUS")[:-1000],
-        "its last page, .* is missing",
+        "the last page of the Ogg stream is missing",
     ),
     "NaN": (spoiled(np.nan), "NaN or Inf at sample 4321"),
     "Inf": (spoiled(np.inf), "NaN or Inf at sample 4321"),

@@ -227,7 +227,7 @@ def test_a_faster_voice_is_another_speaker_or_not():
         ({"chain": [NOISE | {"types": []}]}, r"types or snr_db is empty"),
         (
             {"chain": [NOISE | {"types": ["noise"], "snr_db": {"music": [0, 5]}}]},
-            r"types are noise, snr_db has ranges of music",
+            r"types are noise, snr_db has ranges for music",
         ),
         ({"chain": [NOISE | {"snr": 5}]}, r"chain 1 \(noise\): unknown key 'snr'"),
         ({"chain": [{"name": "bable"}]}, r"chain 1: name: no 'bable'; did you mean 'babble'\?"),

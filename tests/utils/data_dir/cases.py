@@ -148,7 +148,7 @@ BREAKS = [
     (
         "home_of_a_shell",
         {"wav_scp": "a-1 x\na-2 ~/x.wav\nb-1 x\nc-1 x\n"},
-        "wav.scp:2: '~/x.wav', expected a path that can be opened as it is",
+        "wav.scp:2: '~/x.wav', expected a path that can be opened without a shell",
     ),
     (
         "utterance_not_in_wav_scp",

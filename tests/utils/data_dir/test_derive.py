@@ -233,7 +233,7 @@ def test_clashing_ids_are_refused(good, tmp_path):
     with pytest.raises(UserError, match="/other/spk2gender: 'b' is in"):
         combine_data_dirs([good, other])
     segmented = read_data_dir(write_lists(tmp_path / "segmented", SEGMENTED))
-    with pytest.raises(UserError, match="segmented/segments: found, but .*source has none"):
+    with pytest.raises(UserError, match="segmented/segments: exists, but .*source has none"):
         combine_data_dirs([good, segmented])
 
 

@@ -353,11 +353,11 @@ def test_what_a_network_does_not_take_is_refused_by_name(reader):
     [
         (
             {"name": "crops"},
-            "crop_seconds, crop_samples, crop_frames: 0 of them are given, expected one",
+            "crop_seconds, crop_samples, crop_frames: 0 of them are given, expected exactly one",
         ),
         (
             {"name": "crops", "crop_seconds": 4, "crop_frames": 32},
-            "2 of them are given, expected one",
+            "2 of them are given, expected exactly one",
         ),
         ({"name": "crops", "crop_seconds": 0}, "crop_seconds is 0.0, expected more than 0"),
         (
