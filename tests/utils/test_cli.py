@@ -240,7 +240,7 @@ def test_a_step_whose_launcher_has_died_does_nothing_also_while_that_is_a_zombie
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
         "",
-        "the process that started this work has died\n",
+        "the process that started this command has died\n",
     )
     dead.wait()
 

@@ -58,7 +58,7 @@ MISSING = (
 
 
 def compressed_format(file: IO[bytes]) -> str | None:
-    """The format of a file that ffmpeg has to decode; None for others: libsndfile reads them, if any.
+    """The format of a file that ffmpeg has to decode; None for others, which libsndfile may read.
 
     Besides formats unknown to libsndfile these are WAV of other codings (MP3, G.722, ...), and MP3
     without its length.  Rewinds the file.
@@ -87,7 +87,7 @@ def require_ffmpeg(entries: Iterable[str]) -> None:
 def compressed_info(entry: str, path: Path, file_format: str) -> tuple[int, int, int | None]:
     """Number of samples, sample rate and channels (None: unknown).
 
-    From the header of an MP4, unless it is in fragments; otherwise by decoding, as in `decode`.
+    From the header of an MP4, unless it is fragmented; otherwise by decoding, as in `decode`.
     """
     declared = _declared_audio(entry, path, file_format)
     if declared and declared.num_samples is not None:

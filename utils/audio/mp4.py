@@ -61,7 +61,7 @@ def _first_audio_track(header: bytes) -> Mp4Audio:
         rate = stated_hz if stated_hz > 1 else clock_hz
         if not clock_hz or not movie_clock_hz:
             raise struct.error
-        if any(box == b"mvex" for box, _, _ in _boxes(movie, 0, len(header))):  # in fragments
+        if any(box == b"mvex" for box, _, _ in _boxes(movie, 0, len(header))):  # fragmented
             return Mp4Audio(None, rate, channels)
         played: float = ticks  # all of them, without an edit list
         with suppress(StopIteration):

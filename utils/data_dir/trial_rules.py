@@ -201,7 +201,8 @@ def _class_fault(lists: Lists, row: int, num_wrong: int, num_known: int) -> Faul
         lists.file,
         row + 1,
         f"trial '{enrol} {test}' is {kind}, but {source} {speakers}, expected {expected}; "
-        f"{num_wrong:,} of {num_known:,} trials are like this{hint}; correct the class or the speaker",
+        f"{num_wrong:,} of {num_known:,} trials are like this{hint}; "
+        "correct the class or the speaker",
     )
 
 

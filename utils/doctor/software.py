@@ -198,7 +198,7 @@ def check_locale() -> Finding:
     encoding = sys.getfilesystemencoding()
     is_utf8 = bool(sys.flags.utf8_mode) or encoding.lower() == "utf-8"
     sorts_bytes = done.stdout == "B\na\n"
-    order = "words"
+    order = "locale"
     if sorts_bytes:
         order = "bytes"
     return graded(

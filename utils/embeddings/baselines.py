@@ -55,8 +55,8 @@ def extract_statistics(
 ) -> tuple[list, int]:
     """Write the frame statistics of every utterance of a data directory as its embeddings.
 
-    Audio is resampled to the rate of the front end. With ``margin_seconds`` only
-    the margins of this length at both ends of an utterance are used. Returns the outputs for the receipt, and the
+    Audio is resampled to the rate of the front end. With ``margin_seconds`` only the margins of
+    this length at both ends of an utterance are used. Returns the outputs for the receipt, and the
     number of utterances. UserError: an utterance cannot be read, or is too short.
     """
     directory = read_data_dir(data, allow_pipes=True, needs_audio=True)

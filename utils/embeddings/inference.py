@@ -39,8 +39,8 @@ def open_packed(data: Path, sample_rate_hz: int) -> tuple[list[str], PackedReade
 def batches(num_samples: Sequence[int], batching: str, max_samples: int) -> Iterator[list[int]]:
     """Batches of inputs, as lists of indices; every input is in one batch.
 
-    ``batching``: ``masked``: inputs of similar lengths; ``equal_length``, ``fixed_samples``: of equal
-    lengths.  ``max_samples`` is the largest size of a padded batch.
+    ``batching``: ``masked``: inputs of similar lengths; ``equal_length``, ``fixed_samples``: of
+    equal lengths.  ``max_samples`` is the largest size of a padded batch.
     """
     batch: list[int] = []
     for index in np.argsort(num_samples, kind="stable").tolist():
@@ -66,10 +66,10 @@ def embed_utterances(
 ) -> np.ndarray:
     """Embeddings of N utterances: (N, E) float32, or (N, R, E) if the protocol keeps rows.
 
-    For stored features, a sample is a frame. ``share`` is the number of this process and of all: it embeds
-    its share of the batches and leaves zeros for the others, so that a sum over processes has all.
-    ``keys`` are the names of the utterances, for random crops. UserError: the network does not take
-    the protocol's pieces.
+    For stored features, a sample is a frame. ``share`` is the rank of this process and the number
+    of processes: it embeds its share of the batches and leaves zeros for the others, so that a sum
+    over processes has all. ``keys`` are the names of the utterances, for random crops. UserError:
+    the network does not take the protocol's pieces.
     """
     protocol = protocol or natural_protocol(network)
     protocol.check(network)

@@ -20,8 +20,8 @@ BACKEND_FILES = ("mean.vec", "transform.mat", "plda")
 def find_sets(source: Path) -> dict[str, tuple[Path, str]]:
     """Folder and kind (``xvector``, ``ivector``) of each set of embeddings in Kaldi's ``exp``.
 
-    The source has ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``, or is itself such
-    a folder; its set is ``all`` if its name has none. UserError: no set, or one in both kinds.
+    The source has ``xvectors_<set>/xvector.scp`` or ``ivectors_<set>/ivector.scp``, or is itself
+    such a folder; its set is ``all`` if its name has none. UserError: no set, or one in both kinds.
     """
     sets: dict[str, tuple[Path, str]] = {}
     for kind in KINDS:

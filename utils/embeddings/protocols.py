@@ -1,8 +1,8 @@
 """Test protocols: the pieces of an utterance that a network embeds, and how they are combined.
 
 All pieces of an utterance have one length. A shorter utterance is repeated to their length, and
-counts as often as the protocol has pieces. For stored features a "sample" is a frame, as everywhere, and
-lengths are in seconds or frames.
+counts as often as the protocol has pieces. For stored features a "sample" is a frame, as
+everywhere, and lengths are in seconds or frames.
 """
 
 from collections.abc import Sequence

@@ -21,8 +21,8 @@ EXPLANATION = (
 def compare_pairs(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
     """Entries of differences.json: every pair of systems on one set, or on the mean of folds.
 
-    ``wholes``: of each system, the row of the whole list and its figures with draws; the list has at
-    least two speakers.
+    ``wholes``: of each system, the row of the whole list and its figures with draws; the list has
+    at least two speakers.
 
     An entry has ``first``, ``second``, ``speakers``, a `Difference` of each figure that both have,
     and ``p_corrected`` of the EER.  If one of the two has no interval, it has only the difference,

@@ -31,8 +31,8 @@ SCREEN_LLR_COLUMNS = {"act_dcf_0.01": ("actDCF", "0.01", 3), "cllr": ("Cllr", ""
 def read_leaks(experiments: Sequence[Path], each: int) -> dict[tuple[str, str], list[str]]:
     """Watermarks of allowed leakage from ``results.json`` of experiments, for further results.
 
-    ``experiments`` are fold by fold, ``each`` per fold.  Returns (system of the first fold, test set)
-    -> watermarks.
+    ``experiments`` are fold by fold, ``each`` per fold.  Returns (system of the first fold, test
+    set) -> watermarks.
     """
     leaks: dict[tuple[str, str], list[str]] = {}
     rows: list[dict] = []
@@ -275,8 +275,8 @@ def table(
         if subset not in available:
             known = ", ".join(available) or "none"
             raise UserError(
-                f"{results[0]}: no row of subset '{subset}' with this --test-set and these --scorers, "
-                f"found {known}; choose one of these"
+                f"{results[0]}: no row of subset '{subset}' with this --test-set and these "
+                f"--scorers, found {known}; choose one of these"
             )
     print(markdown_table(rows, subsets), end="")
 

@@ -45,8 +45,8 @@ class System:
 
     ``head`` has the first columns of its rows (``system``, ``test_set``, ``protocol``,
     ``backend``); ``scores`` are (N,) for the trials of each fold.  ``llr`` is True if the step that
-    made them declares log-likelihood ratios; ``centred`` names the mean that was subtracted from the
-    embeddings, if known.
+    made them declares log-likelihood ratios; ``centred`` names the mean that was subtracted from
+    the embeddings, if known.
     """
 
     head: dict[str, str]
@@ -115,7 +115,7 @@ def pool_folds(folds: Sequence[TrialSet], name: str) -> TrialSet:
             if first != number:
                 raise UserError(
                     f"speaker '{speaker}' of test set {fold.name} is tested in fold {first} and "
-                    f"in fold {number}, expected folds without common speakers; make the folds again"
+                    f"in fold {number}, expected folds without common speakers; make them again"
                 )
     enrol: list[str] = []
     test: list[str] = []

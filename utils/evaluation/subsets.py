@@ -133,7 +133,7 @@ def trial_subsets(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict
 def encode_sides(
     value_by_name: Mapping[str, str], enrol: Sequence[str], test: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Index (N,) of the value of each side (-1: none), and the values, most frequent first."""
+    """Index (N,) of each side's value (-1: none), and the values, most frequent first."""
     counts = Counter(value_by_name.values())
     values = sorted(counts, key=lambda value: (-counts[value], value))
     index = {value: number for number, value in enumerate(values)}
@@ -162,7 +162,7 @@ def value_subsets(
 def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict[str, np.ndarray]:
     """Masks of the trials by the seconds of their shorter side; empty without ``utt2dur``.
 
-    If one side is a speaker model or a speaker, the other side counts.  Bands without trials are left out.
+    """Index (N,) of each side's value (-1: none), and the values, most frequent first."""
     """
     if not (data / "utt2dur").exists():
         return {}

@@ -2,8 +2,8 @@
 
 Shapes: ``B`` batch, ``S`` samples, ``T`` frames, ``L`` samples of a window, ``F`` features of a
 frame.  The features of an utterance depend on its own samples alone: frames that reach over an end
-contain the utterance mirrored at that end, or zeros, never the padding; frames after the last one are
-zero.
+contain the utterance mirrored at that end, or zeros, never the padding; frames after the last one
+are zero.
 """
 
 from typing import Any, Literal, TypeVar

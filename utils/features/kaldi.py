@@ -101,7 +101,8 @@ class KaldiFrontEnd(FramedFrontEnd):
         if length < 2 or shift < 1:
             raise ValueError(
                 f"frame_length_ms {frame_length_ms} and frame_shift_ms {frame_shift_ms} "
-                f"give frames of {length} samples every {shift}, expected 2 or more, every 1 or more"
+                f"give frames of {length} samples every {shift}, "
+                "expected 2 or more every 1 or more"
             )
         if not 0 <= preemphasis <= 1:
             raise ValueError(f"preemphasis is {preemphasis}, expected 0 to 1")

@@ -119,7 +119,7 @@ class FeatureReader:
         return self._rows(index, first, last + 1)[rows_T - first]
 
     def _rows(self, index: int, start: int, end: int) -> np.ndarray:
-        """Rows of the matrix as float32; ``start`` and ``end`` count from the utterance's first row."""
+        """Rows of the matrix as float32, counted from the first row of the utterance."""
         kind = int(self.kind[index])
         total = int(self.num_rows[index])
         start, end = start + int(self.first_row[index]), end + int(self.first_row[index])
@@ -129,9 +129,10 @@ class FeatureReader:
         if kind < CM:
             return self._take(index, first_item, item, shape).astype(np.float32, copy=False)
         minimum, extent = self._take(index, body - 16, np.dtype("<f4"), (2,))
-        if kind > CM:
+        if kind > CM:  # CM2, CM3: codes row after row
             codes_TF = self._take(index, first_item, item, shape)
             return decode_even(minimum, float(extent), codes_TF)
+        # CM: quartiles of every column, then codes column after column
         quartiles_F4 = self._take(index, body, np.dtype("<u2"), (self.num_bins, 4))
         body += quartiles_F4.nbytes
         if self.num_bins * total <= ONE_READ_BYTES or (start, end) == (0, total):
@@ -281,7 +282,7 @@ def _describe_kind(beginning: bytes) -> str:
     """Why an object that begins with these bytes is refused: it is not a matrix."""
     if beginning.lstrip()[:1] == b"[":
         return (
-            "a text archive, from which crops cannot be read; "
+            "a text archive: crops cannot be read from it; "
             "write it in binary (copy-feats ark:FILE ark,scp:NEW.ark,NEW.scp)"
         )
     kind = "a wave" if beginning[:4] == b"RIFF" else repr(beginning)

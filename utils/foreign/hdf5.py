@@ -46,7 +46,8 @@ def hdf5_arrays(path: Path, _parts: list[str]) -> Parts:
             stored = dataset.id.get_storage_size()
             if dataset.nbytes > MOST_TIMES * stored:
                 raise ValueError(
-                    f"{name} is an array of {dataset.nbytes:,} bytes, of which the file has {stored:,}"
+                    f"{name} is an array of {dataset.nbytes:,} bytes, "
+                    f"of which the file has {stored:,}"
                 )
             if h5py.check_string_dtype(dataset.dtype):
                 arrays[name] = np.asarray(dataset.asstr()[()]).astype(str)

@@ -2,8 +2,8 @@
 
 A pattern is a key with ``{i}`` for a number, ``{A}`` for a lower-case letter, ``*`` for a last word
 and ``**`` for anything.  In our names the same placeholders have the matched values, ``{i-2}`` a
-difference, and ``{#i.j}`` the index of this pair among all such pairs of the file: block1.0 has index
-2 if block0 has two blocks.
+difference, and ``{#i.j}`` the index of this pair among all such pairs of the file: block1.0 has
+index 2 if block0 has two blocks.
 """
 
 import re

@@ -46,7 +46,8 @@ def read_bundle(path: Path) -> dict[str, np.ndarray]:
         if not file.exists():
             raise UserError(
                 f"{file}: no such file; a TensorFlow checkpoint is {files['index'].name} and "
-                f"{files['data'].name} (a checkpoint in the older format, one file, must be saved again)"
+                f"{files['data'].name} (a checkpoint of one file, the older format, must be saved "
+                "again)"
             )
     expected = "not a whole TensorFlow checkpoint"
     return read_in_sandbox(bundle_arrays, [*files.values()], expected)[""]

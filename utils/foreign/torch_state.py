@@ -177,7 +177,8 @@ def _state(file: _File) -> dict[str, np.ndarray]:
     for key, value in content.items():
         if not isinstance(value, _Tensor | Array):
             raise UnexpectedContentError(
-                f"'{key}' is not a tensor; expected a dictionary of tensors, or one under {wrappings}"
+                f"'{key}' is not a tensor; expected a dictionary of tensors, or one under "
+                f"{wrappings}"
             )
         array = value.array if isinstance(value, Array) else file.array(value)
         if array is None or array.dtype.kind == "c":

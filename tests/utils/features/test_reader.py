@@ -203,7 +203,9 @@ def test_a_cut_archive_is_named_before_anything_is_read(tmp_path, kind):
 def test_an_archive_that_is_cut_in_use_is_named(tmp_path):
     reader = FeatureReader(write(tmp_path, "float32"), 5, 100)
     shortened(tmp_path / "f.ark", 100)
-    with pytest.raises(UserError, match=r"f.ark: ends before byte [\d,]+; it was cut while in use"):
+    with pytest.raises(
+        UserError, match=r"f.ark: ends before byte [\d,]+; it was truncated while in use"
+    ):
         reader.read(2)
 
 

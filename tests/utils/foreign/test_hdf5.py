@@ -49,5 +49,7 @@ def test_what_is_no_file_or_no_hdf5_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"x\.h5: no such file"):
         read_hdf5_arrays(tmp_path / "x.h5")
     (tmp_path / "x.h5").write_text("text")
-    with pytest.raises(UserError, match=r"x\.h5: damaged, or no hdf5 file .*signature not found"):
+    with pytest.raises(
+        UserError, match=r"x\.h5: damaged, or not an hdf5 file .*signature not found"
+    ):
         read_hdf5_arrays(tmp_path / "x.h5")
