@@ -162,7 +162,8 @@ def value_subsets(
 def duration_bands(data: Path, enrol: Sequence[str], test: Sequence[str]) -> dict[str, np.ndarray]:
     """Masks of the trials by the seconds of their shorter side; empty without ``utt2dur``.
 
-    """Index (N,) of each side's value (-1: none), and the values, most frequent first."""
+    If one side is a speaker model or a speaker, the other side counts.  Bands without trials are
+    left out.
     """
     if not (data / "utt2dur").exists():
         return {}
