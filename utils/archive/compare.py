@@ -156,7 +156,7 @@ def merge_archives(archives: list[Path], output: Path) -> dict[str, int]:
             f"{output}: found the name of an scp file, expected that of an archive; "
             "the scp file is written beside it"
         )
-    # a merge that was killed between the two left the archive: it may be replaced
+    # a merge that was killed between the two files left an archive, which may be replaced
     is_unfinished = temporary_path(scp).exists()
     for path in (scp,) if is_unfinished else (output, scp):
         if path.exists():

@@ -59,7 +59,7 @@ def subset_data_dir(
         )
     for count in (first, per_speaker):
         if count is not None and count < 1:
-            raise UserError(f"{data.path}: {count} utterances asked for, expected a number from 1")
+            raise UserError(f"{data.path}: {count} utterances asked for, expected 1 or more")
     kept: set[str] = set()
     if utterances is not None:
         kept = _check_known(data.path, "utterance", utterances, data.utt2spk)
@@ -291,7 +291,7 @@ def _combine_trials(sources: Sequence[DataDir]) -> list[str] | None:
     if with_classes and without_classes:
         raise UserError(
             f"{without_classes[0]}/trials: its trials have no classes, those of {with_classes[0]} "
-            "have, expected all or none; remove one of the lists"
+            "have classes, expected all or none; remove one of the lists"
         )
     return combined or None
 

@@ -275,8 +275,8 @@ def table(
         if subset not in available:
             known = ", ".join(available) or "none"
             raise UserError(
-                f"{results[0]}: no row of subset '{subset}' with this --test-set and these "
-                f"--scorers, found {known}; choose one of these"
+                f"{results[0]}: no row of subset '{subset}' for this test set and these scorers, "
+                f"found {known}; choose one of these"
             )
     print(markdown_table(rows, subsets), end="")
 

@@ -99,7 +99,7 @@ def test_the_command_chooses_sets_scorers_and_subsets(tmp_path, command):
     for words, said in (
         (
             ["--subsets", "[x]"],
-            "no row of subset 'x' with this --test-set and these --scorers, found all, sex: f",
+            "no row of subset 'x' for this test set and these scorers, found all, sex: f",
         ),
         (["none.json"], "no such file"),
     ):
