@@ -105,7 +105,7 @@ if at_stage 5 "train back ends that are not trained already"; then
   if [ -n "$backend" ]; then
     train_backends "$train_embeddings" "$train_data/utt2spk" "$exp/backend" \
       ${dev:+--adaptation "$exp/embeddings/$dev"}
-  else  # cosine of the embeddings as they are
+  else  # cosine of unchanged embeddings
     train_backends "$exp/embeddings/$test" "" "$exp/backend" --subtract-mean false
   fi
 fi
