@@ -121,7 +121,7 @@ def _audio(place: Place, **options) -> None:
     try:
         read_audio(place.given / "x", **options)
     except ValueError as error:
-        if "are not inside its" not in str(error):
+        if "are outside its" not in str(error):
             raise
         raise UserError(str(error)) from None
 

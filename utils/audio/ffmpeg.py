@@ -131,7 +131,7 @@ def decode(
     if num_samples is not None and len(samples) < num_samples:
         raise ValueError(
             f"{entry}: samples {start_sample} to {start_sample + num_samples} "
-            f"are not inside its {start_sample + len(samples)}"
+            f"are outside its {start_sample + len(samples)} samples"
         )
     return samples, rate, channels
 

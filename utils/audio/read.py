@@ -147,7 +147,7 @@ def _read_sound(
         if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(
                 f"{entry}: samples {start_sample} to {start_sample + wanted} "
-                f"are not inside its {sound.frames}"
+                f"are outside its {sound.frames} samples"
             )
         _seek(sound, start_sample)
         try:

@@ -266,7 +266,7 @@ def _refuse_mixed_sources(sources: Sequence[DataDir]) -> None:
         without_audio, without_features = (lacking[file][0] for file in SOURCES)
         raise UserError(
             f"{without_audio} has no wav.scp and {without_features} no feats.scp, "
-            "expected one of the two in all; make the features of the others first"
+            "expected the same list in all; make the features of the others first"
         )
     whole = [source for source in sources if source.segments is None]
     if 0 < len(whole) < len(sources):

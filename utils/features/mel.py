@@ -116,9 +116,9 @@ def bin_filters(
     left_M, centre_M, right_M = corners[:-2], corners[1:-1], corners[2:]
     rising_FM = (bins_F1 - left_M) / np.maximum(centre_M - left_M, 1)
     falling_FM = (right_M - bins_F1) / np.maximum(right_M - centre_M, 1)
-    rises_FM = (left_M <= bins_F1) & (bins_F1 < centre_M)
-    falls_FM = (centre_M <= bins_F1) & (bins_F1 < right_M)
-    return np.where(rises_FM, rising_FM, np.where(falls_FM, falling_FM, 0))
+    is_rising_FM = (left_M <= bins_F1) & (bins_F1 < centre_M)
+    is_falling_FM = (centre_M <= bins_F1) & (bins_F1 < right_M)
+    return np.where(is_rising_FM, rising_FM, np.where(is_falling_FM, falling_FM, 0))
 
 
 def _triangles(bins_F1, edges, fft_samples):

@@ -5,8 +5,9 @@ Shapes: ``B`` crops, ``T`` frames, ``F`` features of a frame.
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -87,8 +88,8 @@ class FeatureReader:
         end = int(self.num_samples[index]) if num_samples is None else start_sample + num_samples
         if not 0 <= start_sample <= end <= self.num_samples[index]:
             raise ValueError(
-                f"frames {start_sample} to {end} are not inside the {self.num_samples[index]} "
-                f"of utterance number {index}"
+                f"frames {start_sample} to {end} of utterance number {index}, "
+                f"which has {self.num_samples[index]}"
             )
         if self.speech is None:
             frames_TF = self._rows(index, start_sample, end)
@@ -163,16 +164,16 @@ class FeatureReader:
 
     def _count_frames(self, last_row: np.ndarray, utterances: list[str]) -> np.ndarray:
         """Number of frames of each utterance; a last row of -1 is the last of the matrix."""
-        wrong = (
+        is_wrong = (
             (last_row >= self.num_rows + LENGTH_TOLERANCE)
             | (self.first_row >= self.num_rows)
             | (last_row >= 0) & (last_row < self.first_row)
         )
-
-        def describe(k):
-            return f"rows {self.first_row[k]} to {last_row[k]} of a matrix of {self.num_rows[k]}"
-
-        self._refuse(np.flatnonzero(wrong), utterances, describe)
+        wrong = np.flatnonzero(is_wrong)
+        if len(wrong):
+            first, last = self.first_row[wrong[0]], last_row[wrong[0]]
+            rows = self.num_rows[wrong[0]]
+            self._refuse(wrong, utterances, f"rows {first} to {last} of a matrix of {rows}")
         ends = np.where(last_row < 0, self.num_rows, np.minimum(last_row + 1, self.num_rows))
         return ends - self.first_row
 
@@ -184,8 +185,8 @@ class FeatureReader:
 
         def refuse(wrong, describe):
             if wrong.any():
-                fault = describe(int(np.flatnonzero(wrong)[0]))
-                self._refuse(indices[wrong], utterances, lambda _: fault)
+                first = int(np.flatnonzero(wrong)[0])
+                self._refuse(indices[wrong], utterances, describe(first))
 
         def describe_cut(_k):
             return f"no matrix can begin here: the file has {len(buffer):,} bytes"
@@ -234,11 +235,10 @@ class FeatureReader:
             bits.append(np.packbits(decisions))
             starts.append(starts[-1] + len(bits[-1]))
             self.num_samples[k] = decisions.sum()
-        self._refuse(
-            np.flatnonzero(self.num_samples == 0),
-            utterances,
-            lambda _: "no frame of speech; take the utterance out of the data directory",
-        )
+        silent = np.flatnonzero(self.num_samples == 0)
+        if len(silent):
+            fault = "no frame of speech; remove the utterance from the data directory"
+            self._refuse(silent, utterances, fault)
         return np.concatenate(bits), np.array(starts, np.int64)
 
     def _decisions(self, index: int) -> np.ndarray:
@@ -251,17 +251,11 @@ class FeatureReader:
         """Archive and offset of an utterance, for messages."""
         return f"{self.paths[self.archive[index]]}:{self.offset[index]}"
 
-    def _refuse(
-        self, wrong: np.ndarray, utterances: list[str], describe: Callable[[int], str]
-    ) -> None:
+    def _refuse(self, wrong: np.ndarray, utterances: list[str], fault: str) -> NoReturn:
         """Raise UserError for the first of the wrong utterances, with the number of others."""
-        if not len(wrong):
-            return
         first = int(wrong[0])
         more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
-        raise UserError(
-            f"{self._where(first)}: utterance '{utterances[first]}'{more}: {describe(first)}"
-        )
+        raise UserError(f"{self._where(first)}: utterance '{utterances[first]}'{more}: {fault}")
 
 
 def _parse_entry(entry: str, utterance: str) -> tuple[str, int, Span]:

@@ -296,7 +296,9 @@ def test_recordings_and_features_are_not_joined(good, tmp_path):
     features = copy_data_dir(
         read_data_dir(write_lists(tmp_path / "d", FEATURES)), utt_prefix="f-", spk_prefix="f-"
     )
-    with pytest.raises(UserError, match="d has no wav.scp and .*source no feats.scp, expected one"):
+    with pytest.raises(
+        UserError, match="d has no wav.scp and .*source no feats.scp, expected the same list"
+    ):
         combine_data_dirs([good, features])
     with pytest.raises(UserError, match="neither recordings nor features"):
         write_data_dir(DataDir(tmp_path, {}, {"a-1": "a"}), tmp_path / "x")
