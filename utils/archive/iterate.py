@@ -58,7 +58,7 @@ def read_integers(path: str | Path) -> dict[str, int]:
 def iterate_with_offsets(
     path: str | Path, decode: Callable[[Buffer, int], tuple[Any, int]] = decode_object
 ) -> Iterator[tuple[str, Any, int]]:
-    """Every entry of an archive with its offset in an scp file; ``decode`` as `decode_object`."""
+    """Key, object and offset of every entry; ``decode`` has the signature of `decode_object`."""
     buffer = map_file(path)
     position, key = 0, ""
     seen: set[str] = set()

@@ -54,7 +54,7 @@ def read_in_sandbox(
         if not path.exists():
             raise UserError(f"{path}: no such file")
         if not path.is_file():
-            raise UserError(f"{path}: no regular file; give the file itself")
+            raise UserError(f"{path}: not a regular file; give the file itself")
     size = sum(path.stat().st_size for path in files)
     most_bytes = LEAST_BYTES + TIMES_LARGER * size
     seconds = LEAST_CPU_SECONDS + size // BYTES_PER_SECOND

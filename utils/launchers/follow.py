@@ -189,7 +189,7 @@ class Watch:
         return states
 
     def completed(self, end: End, job: int, name: str, number: int) -> End:
-        """Complete an end from the log of the task, and from output outside the log.
+        """Add what the task's log says about its end, and output outside the log.
 
         `name` is that of the submission, `number` the scheduler's number of the task.
         """
