@@ -137,7 +137,9 @@ def test_a_user_error_is_one_line_and_exit_code_1(step):
 
 
 def test_invisible_characters_are_escaped():
-    message = one_line_message(UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new"))
+    message = one_line_message(
+        UserError("x:1: id 'a\u2028b\x85\x0b\ufeff\u200b\xa0 \u00fc' is new")
+    )
     assert message == "x:1: id 'a\\u2028b\\x85\\x0b\\ufeff\\u200b\\xa0 \u00fc' is new"
 
 

@@ -96,8 +96,7 @@ def _submit(
         if before:
             submitted = f"job {before} and those before it wait or run"
         raise UserError(
-            f"{site.path}: sbatch refused stage {stage.number}: {error_output(answer)}; "
-            f"{submitted}"
+            f"{site.path}: sbatch refused stage {stage.number}: {error_output(answer)}; {submitted}"
         )
     return job
 

@@ -272,7 +272,7 @@ def test_crops_of_packed_audio_are_the_samples(packed):
         assert np.array_equal(
             batch * 32768, [sounds["u22"][7:107], sounds["u10"][900:1000], sounds["u20"][:100]]
         )
-    with pytest.raises(ValueError, match="are outside its"):
+    with pytest.raises(ValueError, match="not inside"):
         reader.read(0, 950, 51)
 
 
@@ -281,7 +281,7 @@ def test_packed_audio_that_is_not_what_the_index_says_is_refused(packed, tmp_pat
     lengths = {key: len(sound) for key, sound in sounds.items()}
     with pytest.raises(UserError, match=r"packed.2.ark: .* bytes, its index needs"):
         PackedReader(wav_scp, lengths | {"u22": 5000})
-    with pytest.raises(UserError, match="no plain 16-bit mono wave"):
+    with pytest.raises(UserError, match="not a plain 16-bit mono wave"):
         PackedReader({"u10": wav_scp["u10"][:-1] + "0"}, lengths)
     with ArchiveWriter(tmp_path / "x.ark", tmp_path / "x.scp") as writer:
         writer.write_wave("x", sounds["u10"], 8000)

@@ -66,7 +66,7 @@ def test_a_bug_of_a_reader_keeps_its_traceback(path):
 
 def test_a_missing_file_a_folder_and_a_pipe_are_refused_before_a_process_starts(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for name, message in {"missing": "no such file", "": "no reg", "pipe": "no reg"}.items():
+    for name, message in {"missing": "no such file", "": "not a reg", "pipe": "not a reg"}.items():
         with pytest.raises(UserError, match=message):
             read_in_sandbox(sandboxed.crash, [tmp_path / name], "damaged")
 
