@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from utils.audio import audio_header
-from utils.audio.leftovers import left_by_system
+from utils.audio.leftovers import system_file_kind
 from utils.cli import die_with_parent
 from utils.errors import UnreadableAudio, UserError
 from utils.files import atomic_write, read_lines
@@ -84,7 +84,7 @@ def _list_folders(
             with os.scandir(os.path.join(root, folder)) as entries:
                 for entry in entries:
                     path = folder + entry.name
-                    if kind := left_by_system(entry.name):
+                    if kind := system_file_kind(entry.name):
                         left_out[kind] += 1
                     elif entry.is_dir():
                         _refuse_loop(entry)

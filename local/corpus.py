@@ -10,7 +10,7 @@ from utils.audio import audio_header
 from utils.data_dir import DataDir, read_map, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
 from utils.errors import UnreadableAudio, UserError
-from utils.files import atomic_write, read_foreign_lines, words_of
+from utils.files import atomic_write, read_foreign_lines, split_words
 from utils.receipts import Task
 
 SHOWN_GONE = 3  # names of files that are gone, in a message
@@ -29,7 +29,7 @@ def read_protocol(path: Path) -> dict[str, str]:
         )
     content: dict[str, str] = {}
     for number, line in enumerate(read_foreign_lines(path), start=1):
-        fields = words_of(line, 1)
+        fields = split_words(line, 1)
         if not fields:
             continue
         if len(fields) == 1:

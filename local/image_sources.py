@@ -73,14 +73,14 @@ def image_sources(
         positions = [2 * periods * length + source, 2 * periods * length - source]
         offsets = np.concatenate(positions) - microphone
         walls = np.concatenate([np.abs(2 * periods), np.abs(2 * periods - 1)])
-        is_near = np.abs(offsets) <= max_metres
-        axes.append((offsets[is_near] ** 2, walls[is_near].astype(np.int16)))
+        is_from_this_boot = np.abs(offsets) <= max_metres
+        axes.append((offsets[is_from_this_boot] ** 2, walls[is_from_this_boot].astype(np.int16)))
     squares, bounces = axes[0]
     for axis_squares, axis_bounces in axes[1:]:
         squares = np.add.outer(squares, axis_squares).ravel()
         bounces = np.add.outer(bounces, axis_bounces).ravel()
-        is_near = squares <= max_metres**2
-        squares, bounces = squares[is_near], bounces[is_near]
+        is_from_this_boot = squares <= max_metres**2
+        squares, bounces = squares[is_from_this_boot], bounces[is_from_this_boot]
     return np.sqrt(squares), bounces
 
 

@@ -34,10 +34,10 @@ from local.own.table import read_table, read_time_columns
 from local.own.times import refuse_other_durations
 from local.own.tree import SUFFIXES, read_tree
 from local.prepare_noise import prepare_bank
-from utils.audio import Channel, channels_in_words, refuse_negative
+from utils.audio import Channel, describe_channels, refuse_negative_channel
 from utils.cli import run
 from utils.data_dir import DataDir, read_map, subset_data_dir, write_data_dir
-from utils.data_dir.formats import lists_of
+from utils.data_dir.formats import list_names
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION, Ledger
 from utils.data_dir.trial_list import lines_left_out
 from utils.embeddings.planned import note_speakers
@@ -132,7 +132,7 @@ def prepare_folder(
         This is not a corpus, or too much of it is missing or cannot be used.
     """
     _refuse_other(corpus)
-    refuse_negative(channel)
+    refuse_negative_channel(channel)
     source = _find_source(corpus, root, columns or {}, allow_pipes, formats)
     split = SplitOptions(
         dev_share, test_share, seed, sessions or "any", enrol_utterances, sessions is not None
@@ -295,7 +295,7 @@ class _Source:
             return {"table": self.path}
         files = {}
         for name, folder in self.folders.items():
-            for file in lists_of(folder):
+            for file in list_names(folder):
                 files[f"{name}/{file}".strip("/")] = folder / file
         return files
 
@@ -403,11 +403,11 @@ def _write_set(
         seconds += float(measured.utt2dur[utterance])
         channels = measured.several.get(utterance_recording(data, utterance), 0)
         if channels:
-            ledger.found[channels_in_words(channels, channel)] += 1
+            ledger.found[describe_channels(channels, channel)] += 1
     kept = subset_data_dir(data, utterances=ledger.kept)
     ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
     write_data_dir(kept, task.home)
-    written = [task.home / file for file in lists_of(task.home)]
+    written = [task.home / file for file in list_names(task.home)]
     written += ledger.write(task.home)
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
     counts = task.finish(written, {**ledger.counts, "speakers": num_speakers})

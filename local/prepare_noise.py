@@ -11,7 +11,7 @@ from pathlib import Path
 from local.audio_tree import ANY, find_audio
 from local.corpus import changed_listing, finish_data_dir, measure, path_from_checkout
 from local.own.corpus import plain
-from utils.audio.leftovers import left_out_in_words
+from utils.audio.leftovers import describe_left_out
 from utils.augmentation.planned import note_noise_types
 from utils.cli import run
 from utils.data_dir import DataDir
@@ -97,7 +97,7 @@ def prepare_noise(source: Path, output: Path, *, leave_out: str = "") -> dict:
         f"{counts['types']} types; {counts['no_audio']} files are not audio"
     )
     if left_out:
-        print(f"{output}: {left_out_in_words(left_out)}")
+        print(f"{output}: {describe_left_out(left_out)}")
     return counts
 
 

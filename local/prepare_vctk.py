@@ -16,7 +16,7 @@ from local.corpus import changed_listing, finish_data_dir, first_few, path_from_
 from local.prepare_noisy_vctk import prepare_noisy_vctk
 from local.vctk.selection import Selection, select
 from local.vctk.tree import Tree, read_speaker_info, read_tree
-from utils.audio.leftovers import left_out_in_words
+from utils.audio.leftovers import describe_left_out
 from utils.cli import run
 from utils.data_dir import DataDir
 from utils.errors import UserError
@@ -193,7 +193,7 @@ def _report_corpus(
         "files among the recordings"
     )
     if tree.left_out:
-        print(f"{tree.audio}: {left_out_in_words(tree.left_out)}")
+        print(f"{tree.audio}: {describe_left_out(tree.left_out)}")
     if missing:
         print(f"{tree.root}: {len(missing)} texts have no recording: {first_few(missing, SHOWN)}")
     numbers = sorted(set(selection.sentence.values()))

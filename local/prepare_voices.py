@@ -13,9 +13,9 @@ from typing import Any, Literal
 from local.audio_tree import durations, find_audio, listing_digest
 from local.corpus import changed_listing, path_from_checkout, write_listing
 from local.voices.lists import locate, read_keys
-from local.voices.names import CONDITIONS, stem_of
+from local.voices.names import CONDITIONS, recording_stem
 from local.voices.protocol import Listed, read_listed, refuse_wrong_keys
-from utils.audio.leftovers import left_out_in_words
+from utils.audio.leftovers import describe_left_out
 from utils.cli import run
 from utils.data_dir import DataDir, write_data_dir
 from utils.data_dir.ledger import UNREADABLE, Ledger
@@ -81,7 +81,7 @@ def prepare_voices(
     if task.is_done():
         return task.counts
     if left_out:
-        print(f"{audio}: {left_out_in_words(left_out)}")
+        print(f"{audio}: {describe_left_out(left_out)}")
     listed = read_listed(located, part)
     paths = _paths_by_stem(audio, files)
     stem_by_path, lost = {}, {}
@@ -121,7 +121,7 @@ def _paths_by_stem(audio: Path, files: Sequence[tuple[str, int]]) -> dict[str, s
     """Name of each recording, without extension -> path of its file."""
     paths: dict[str, str] = {}
     for path, _ in files:
-        other = paths.setdefault(stem_of(path), path)
+        other = paths.setdefault(recording_stem(path), path)
         if other != path:
             raise UserError(
                 f"{audio}: {other} and {path} have one name, expected each recording once; "

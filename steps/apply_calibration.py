@@ -19,10 +19,10 @@ from utils.scoring.calibration_files import (
     score_folders,
     trial_features,
 )
-from utils.scoring.score_files import receipt_of, write_scores
+from utils.scoring.score_files import score_receipt, write_scores
 from utils.scoring.systems import read_scored, systems_as_trained
 from utils.trials.leakage import refuse_leakage
-from utils.trials.speakers import models_of, speakers_of_sides
+from utils.trials.speakers import read_models, speakers_of_sides
 
 FORMAT = 1
 
@@ -70,7 +70,7 @@ def apply_calibration(
         Other systems or measures than it was trained with, or speakers that it was trained on.
     """
     listed = enroll_spk2utt or data / "enroll.spk2utt"
-    files = feature_files(scores, measures, receipt_of(output))
+    files = feature_files(scores, measures, score_receipt(output))
     inputs = {
         "calibration": calibration / "receipts" / "calibrate.json",
         "utt2spk": data / "utt2spk",
@@ -81,7 +81,7 @@ def apply_calibration(
         inputs["enroll_spk2utt"] = listed
     task = Task(
         output.parent,
-        receipt_of(output).stem,
+        score_receipt(output).stem,
         format=FORMAT,
         inputs=inputs,
         options={"allow_leakage": allow_leakage},
@@ -100,7 +100,7 @@ def apply_calibration(
     tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
     leaks = refuse_leakage(tests, {"calibration": set(learned["speakers"])}, allow=allow_leakage)
     first = next(iter(files.systems.values()))
-    models = models_of(data, enroll_spk2utt)
+    models = read_models(data, enroll_spk2utt)
     named = FeatureFiles({name: scored.path for name, scored in systems.items()}, files.measures)
     names, features = trial_features(named, learned["combine"], (enrol, test), models, first)
     weights = [learned["weights"][name] for name in names]

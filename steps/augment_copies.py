@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from utils.augmentation.augmenter import UNCHANGED, Augmenter, resolved_augmentation
 from utils.cli import run
 from utils.config import make, read_yaml
-from utils.embeddings.planned import rate_of_packed
+from utils.embeddings.planned import planned_rate_hz
 from utils.errors import UserError
 from utils.receipts import DONE, MODE, Task, data_dir_inputs
 from utils.training.planned import refuse_planned_bank
@@ -114,7 +114,7 @@ def augment_copies(
         expensive=True,
         expected_bytes=partial(forecast_bytes, packed, len(policies), job),
     )
-    rate = rate_of_packed(packed)
+    rate = planned_rate_hz(packed)
     if MODE.checking and rate and task.status().state != DONE:
         refuse_planned_bank(augmentation, bank, rate, str(policy))
     if task.is_done():
@@ -164,12 +164,12 @@ def _read_policies(
     policy: Path, copies: int, suffix: str, one_copy_per_transform: bool
 ) -> tuple[dict, list[tuple[str, dict]]]:
     """The policy in the YAML, and the suffix and policy of each copy."""
-    from utils.augmentation.copies import policies_of_copies
+    from utils.augmentation.copies import copy_policies
 
     section = read_yaml(policy)
     make(Augmenter, section, str(policy))
     try:
-        return section, policies_of_copies(section, copies, suffix, one_copy_per_transform)
+        return section, copy_policies(section, copies, suffix, one_copy_per_transform)
     except ValueError as error:
         raise UserError(f"{policy}: {error}") from None
 

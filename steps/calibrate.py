@@ -21,7 +21,7 @@ from utils.receipts import Task
 from utils.scoring.calibration_files import feature_files, joined_facts, trial_features
 from utils.scoring.systems import read_scored
 from utils.trials.checked import refuse_contradictions
-from utils.trials.speakers import models_of, speakers_of_sides
+from utils.trials.speakers import read_models, speakers_of_sides
 
 FORMAT = 1
 FEW_SPEAKERS = 30  # of the trials: with fewer, the map depends on the particular speakers
@@ -89,7 +89,7 @@ def calibrate(
         return task.counts
     dev = read_trial_list(trials)
     is_target, sides = are_targets(dev, trials), (dev.enrol, dev.test)
-    models = models_of(data, enroll_spk2utt)
+    models = read_models(data, enroll_spk2utt)
     names, features = trial_features(files, parts, sides, models, trials)
     for note in refuse_contradictions(trials, dev, read_map(data / "utt2spk"), models, listed):
         print(f"{trials}: {note}")

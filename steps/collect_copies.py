@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 from utils.cli import run
-from utils.data_dir.formats import lists_of
+from utils.data_dir.formats import list_names
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.packed.facts import COPIES, cut_of, vad_of
+from utils.packed.facts import COPIES, describe_cut, vad_when_packed
 from utils.receipts import Task, data_dir_inputs, existing_receipt, read_receipt
 from utils.receipts.job_parts import Parts, part_receipts
 
@@ -64,7 +64,7 @@ def collect_copies(
         output,
         "made",
         format=FORMAT,
-        inputs={**data_dir_inputs(packed, *lists_of(packed)), **receipts},
+        inputs={**data_dir_inputs(packed, *list_names(packed)), **receipts},
         options={
             "include_originals": include_originals,
             "max_unreadable_fraction": max_unreadable_fraction,
@@ -104,7 +104,7 @@ def collect_copies(
         f"{counts['hours_of_copies']} hours of copies: {ledger.summary}, "
         f"{counts['unchanged_copies']:,} equal to their originals"
     )
-    written = [output / name for name in lists_of(output)]
+    written = [output / name for name in list_names(output)]
     return task.finish([*written, output / COPIES, *ledger.write(output), parts], counts)
 
 
@@ -117,12 +117,12 @@ def _copies_facts(packed: Path, parts: Parts, receipt: Path, include_originals: 
     facts = {
         "copies": parts.options["suffixes"],
         "include_originals": include_originals,
-        "vad": vad_of(packed),
+        "vad": vad_when_packed(packed),
         "bank": bank_digest,
     }
     for key in ("policy_name", "policy", "one_copy_per_transform", "seed"):
         facts[key] = parts.options[key]
-    cut = cut_of(packed)
+    cut = describe_cut(packed)
     if cut:
         facts["cut"] = cut
     return facts

@@ -54,7 +54,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
         return task.counts
     from utils.data_dir import read_map
     from utils.embeddings.folders import finish_embeddings, refuse_not_finite
-    from utils.embeddings.rows import read_embeddings, vectors_of
+    from utils.embeddings.rows import mean_rows, read_embeddings
 
     parts = Parts(output, receipts)
     with atomic_write(output / "xvector.scp", "wb") as file:
@@ -70,7 +70,7 @@ def collect_embeddings(data: Path, output: Path, *, jobs: int = 1) -> dict:
         )
     refuse_not_finite(keys, embeddings, output)
     provenance = _common_provenance(parts.files("json"))
-    written = finish_embeddings(output, keys, vectors_of(embeddings), utt2spk, provenance)
+    written = finish_embeddings(output, keys, mean_rows(embeddings), utt2spk, provenance)
     counts = {
         "utterances": len(keys),
         "speakers": len(set(utt2spk.values())),

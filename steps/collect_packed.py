@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import run
-from utils.data_dir.formats import lists_of
+from utils.data_dir.formats import list_names
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.job_parts import Parts, part_receipts
@@ -65,7 +65,7 @@ def collect_packed(
         packed,
         "made",
         format=FORMAT,
-        inputs={**data_dir_inputs(data, *lists_of(data)), **receipts},
+        inputs={**data_dir_inputs(data, *list_names(data)), **receipts},
         options={
             "max_unreadable_fraction": max_unreadable_fraction,
             "max_policy_fraction": max_policy_fraction,
@@ -76,10 +76,10 @@ def collect_packed(
         return task.counts
     from utils.data_dir import read_data_dir, subset_data_dir, write_data_dir
     from utils.data_dir.ledger import (
-        FATES_OF_PIECES,
         FOUND,
+        PIECE_OUTCOMES,
         Ledger,
-        lost_trials_of,
+        count_lost_trials,
         utterances_in_trials,
     )
     from utils.data_dir.trial_list import lines_left_out
@@ -91,7 +91,7 @@ def collect_packed(
     wav_scp = parts.table("scp")
     num_samples = {key: int(number) for key, number in parts.table("num_samples").items()}
     ledger = Ledger(data, utterances_in_trials(data), allow_missing_trials)
-    ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in FATES_OF_PIECES})
+    ledger.pieces.update({fate: parts.total(f"pieces:{fate}") for fate in PIECE_OUTCOMES})
     original, packed_utterances = None, list(wav_scp)
     if parts.options["split"]:
         original = parts.table("utt2original")
@@ -101,7 +101,7 @@ def collect_packed(
     ledger.found.update(parts.totals(FOUND))
     kept = subset_data_dir(source, utterances=ledger.kept)
     lost_trials = sorted(lines_left_out(source.trials or [], kept.trials or []))
-    ledger.lost_trials = len(lost_trials) + lost_trials_of(data)
+    ledger.lost_trials = len(lost_trials) + count_lost_trials(data)
     rate = parts.options["sample_rate_hz"]
     is_trimmed = bool(parts.options["trim"] or parts.options.get("last_seconds"))
     lists = packed_lists(kept, wav_scp, num_samples, rate, trimmed=is_trimmed, original=original)
@@ -115,14 +115,14 @@ def collect_packed(
     }
     print(f"{packed}: {counts['hours']} hours packed; {ledger.summary}")
     print("".join(f"{line}\n" for line in _upsampled_lines(ledger)), end="")
-    written = [packed / name for name in lists_of(packed)]
+    written = [packed / name for name in list_names(packed)]
     return task.finish([*written, packed / "lost_trials", *ledger.write(packed), parts], counts)
 
 
 def _upsampled_lines(ledger: "Ledger") -> list[str]:
     """Which frequencies upsampled audio lacks; stage 1 has printed the channels."""
     lines = []
-    for line in ledger.found_lines():
+    for line in ledger.observation_lines():
         before, is_upsampled, rates = line.partition("upsampled from ")
         if is_upsampled:
             half_hz = int(rates.split()[0]) / 2

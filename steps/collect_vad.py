@@ -79,7 +79,7 @@ def collect_vad(
     num_speech = {key: int(number) for key, number in parts.table("num_speech").items()}
     summary = speech_summary(num_frames, num_speech)
     lines = [*summary_lines(str(data), num_speech, summary), f"{data}: {ledger.summary}"]
-    print("\n".join([*lines, *ledger.found_lines()]))
+    print("\n".join([*lines, *ledger.observation_lines()]))
     return task.finish(
         [data / "vad.scp", home / "segments", *ledger.write(home), parts],
         {**ledger.counts, **summary},

@@ -47,9 +47,9 @@ from utils.report.comparison import differences_part
 from utils.report.facts import facts_part
 from utils.report.page import page
 from utils.report.render import NOTHING
-from utils.report.results import comparison_cards, sections_of_sets, sound_folders
+from utils.report.results import comparison_cards, set_sections, sound_folders
 from utils.report.trials import Players, Sounds
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 FORMAT = 3
 SUBTITLE = (
@@ -234,7 +234,7 @@ def score_receipts(files: Mapping[str, Files]) -> dict[str, Path]:
         for (system, _), paths in systems.items():
             for fold, path in enumerate(paths, 1):
                 label = f"fold {fold}/{name}/{system}/{score_label(path, name)}"
-                inputs[label] = receipt_of(path)
+                inputs[label] = score_receipt(path)
     return inputs
 
 
@@ -370,7 +370,7 @@ def write_comparison(
     write_json(output / "results.json", rows)
     write_json(output / "curves.json", curves)
     write_json(output / "differences.json", differences)
-    sections = sections_of_sets(rows, curves, sounds_of_parts, players, comparisons)
+    sections = set_sections(rows, curves, sounds_of_parts, players, comparisons)
     top = facts + comparison_cards(rows, curves)
     texts = {
         "results.md": markdown_table(rows),

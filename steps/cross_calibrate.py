@@ -19,7 +19,7 @@ from utils.errors import UserError
 from utils.receipts import Task
 from utils.scoring.cross_calibration import assign_folds, cross_calibrated
 from utils.scoring.foreign_scores import read_foreign_scores, require_files, system_names
-from utils.scoring.score_files import receipt_of, score_input, write_scores
+from utils.scoring.score_files import score_input, score_receipt, write_scores
 from utils.trials.foreign import TrialList, read_foreign_trials, speakers_of_trials
 
 FORMAT = 1
@@ -85,7 +85,7 @@ def cross_calibrate(
     options = {"columns": columns, "folds": folds, "seed": seed, "p_target": p_target}
     task = Task(
         output.parent,
-        receipt_of(output).stem,
+        score_receipt(output).stem,
         format=FORMAT,
         inputs={**inputs, "trials": trials, **given},
         options=options,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import run
-from utils.data_dir.ledger import lost_trials_of
+from utils.data_dir.ledger import count_lost_trials
 from utils.errors import UserError
 from utils.packed.facts import write_sound_facts
 from utils.receipts import Task, data_dir_inputs
@@ -51,13 +51,13 @@ def cut_audio(
     UserError
         The length is less than a sample.
     """
-    from utils.data_dir.formats import lists_of
+    from utils.data_dir.formats import list_names
 
     task = Task(
         output,
         "made",
         format=FORMAT,
-        inputs=data_dir_inputs(packed, "wav.scp", *lists_of(packed)),
+        inputs=data_dir_inputs(packed, "wav.scp", *list_names(packed)),
         expensive=True,
         options={"seconds": seconds, "repeat_short": repeat_short},
     )
@@ -91,7 +91,7 @@ def cut_audio(
     if repeat_short:
         cut += ", short ones repeated"
     facts = write_sound_facts(packed, output, cut)
-    written = [output / name for name in lists_of(output)]
+    written = [output / name for name in list_names(output)]
     counts = {"utterances": len(num_samples), "shorter": int((reader.num_samples < wanted).sum())}
     print(
         f"{output}: {counts['utterances']:,} utterances of {seconds:g} s; "
@@ -120,7 +120,7 @@ def _write_ledger(packed: Path, output: Path, utterances: int) -> Path:
     """Write ``ledger.json``: nothing is dropped, and trials that were lost before stay lost."""
     from utils.files import atomic_write
 
-    lost = lost_trials_of(packed)
+    lost = count_lost_trials(packed)
     facts = {"came_in": utterances, "went_on": utterances}
     if lost:
         facts["lost_trials"] = lost

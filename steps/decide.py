@@ -13,7 +13,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task, existing_receipt
-from utils.scoring.score_files import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, score_receipt
 
 FORMAT = 1
 
@@ -47,20 +47,20 @@ def decide(
     UserError
         The scores are not declared log-likelihood ratios, or the prior or a cost is out of range.
     """
-    if scores.exists() and not receipt_of(scores).exists():  # of Kaldi, or of another program
+    if scores.exists() and not score_receipt(scores).exists():  # of Kaldi, or of another program
         refuse_uncalibrated(scores)
     task = Task(
         output.parent,
         f"decide_{output.stem}",
         format=FORMAT,
-        inputs={"scores": receipt_of(scores)},
+        inputs={"scores": score_receipt(scores)},
         options={"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa},
     )
     if task.is_done():
         return task.counts
     from utils.metrics.llr import bayes_threshold
 
-    declared = existing_receipt(receipt_of(scores))["counts"]
+    declared = existing_receipt(score_receipt(scores))["counts"]
     if declared.get("llr") is not True:
         refuse_uncalibrated(scores)
     try:

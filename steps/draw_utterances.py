@@ -40,7 +40,7 @@ def draw_utterances(
     UserError
         An option is out of range.
     """
-    from utils.data_dir.formats import lists_of
+    from utils.data_dir.formats import list_names
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
@@ -50,7 +50,7 @@ def draw_utterances(
         output,
         "made",
         format=FORMAT,
-        inputs=data_dir_inputs(data, "wav.scp", *lists_of(data)),
+        inputs=data_dir_inputs(data, "wav.scp", *list_names(data)),
         options={"count": count, "seed": seed},
         shared=True,
     )
@@ -64,7 +64,7 @@ def draw_utterances(
     drawn = drawn_utterances(source.utt2spk, seed, count)
     write_data_dir(subset_data_dir(source, utterances=drawn), output)
     facts = write_sound_facts(data, output)
-    written = [output / name for name in lists_of(output)]
+    written = [output / name for name in list_names(output)]
     print(f"{output}: {len(drawn):,} of {len(source.utt2spk):,} utterances of {data}")
     return task.finish([*written, facts], {"utterances": len(drawn)})
 

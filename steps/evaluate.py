@@ -25,8 +25,8 @@ from utils.evaluation.sets import (
 from utils.files import write_json
 from utils.metrics.rates import error_rates
 from utils.receipts import Task
-from utils.scoring.score_files import receipt_of
-from utils.trials.leakage import refuse_leakage, speakers_of
+from utils.scoring.score_files import score_receipt
+from utils.trials.leakage import read_speakers, refuse_leakage
 
 FORMAT = 4
 # (system, score file) -> name of the set that thresholds were chosen on, and the thresholds
@@ -165,9 +165,9 @@ def leakage_watermarks(
 
     ``roles`` maps each role to its data directories.
     """
-    learned = {role: speakers_of(folders) for role, folders in roles.items() if folders}
+    learned = {role: read_speakers(folders) for role, folders in roles.items() if folders}
     tuned = tuned_sets(data, sets, roles)
-    speakers = {name: speakers_of([data / name]) for name in sets if name not in tuned}
+    speakers = {name: read_speakers([data / name]) for name in sets if name not in tuned}
     return refuse_leakage(speakers, learned, allow=allow)
 
 
@@ -244,7 +244,7 @@ def score_receipts(files: Mapping[str, Mapping[str, Sequence[Path]]]) -> dict[st
     for name, of_systems in files.items():
         for system, path in system_files(of_systems):
             label = f"{name}/{system}/{score_label(path, name)}"
-            inputs[label] = receipt_of(path)
+            inputs[label] = score_receipt(path)
     return inputs
 
 

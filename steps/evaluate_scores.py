@@ -20,7 +20,7 @@ from utils.files import atomic_write, read_entries, write_json
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part
 from utils.report.page import page
-from utils.report.results import cards, sections_of_sets
+from utils.report.results import cards, set_sections
 from utils.report.trials import Players
 from utils.scoring.foreign_scores import require_files, system_names
 from utils.scoring.score_files import score_input
@@ -154,7 +154,7 @@ def write_results(output: Path, title: str, results: Evaluated) -> None:
     write_json(output / "curves.json", results.curves)
     write_json(output / "differences.json", results.differences)
     comparisons = {title: differences_part(results.differences)}
-    sections = sections_of_sets(results.rows, results.curves, {}, Players(0), comparisons)
+    sections = set_sections(results.rows, results.curves, {}, Players(0), comparisons)
     texts = {
         "results.md": markdown_table(results.rows),
         "report.html": page(title, SUBTITLE, sections, cards(results.rows)),

@@ -8,7 +8,7 @@
 from pathlib import Path
 
 from utils.cli import run
-from utils.embeddings.export import kind_of
+from utils.embeddings.export import array_format
 from utils.embeddings.folders import embeddings_inputs
 from utils.receipts import Task
 
@@ -41,7 +41,7 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
         Another ending, h5py missing, an utterance without a speaker, or embeddings of several
         sizes.
     """
-    kind_of(output)
+    array_format(output)
     inputs = embeddings_inputs(embeddings)
     if utt2spk:
         inputs["utt2spk"] = utt2spk
@@ -53,14 +53,14 @@ def export_arrays(embeddings: Path, output: Path, *, utt2spk: Path | None = None
     import numpy as np
 
     from utils.embeddings.export import write_arrays
-    from utils.embeddings.folders import speakers_of
+    from utils.embeddings.folders import look_up_speakers
     from utils.embeddings.provenance import read_provenance
     from utils.embeddings.rows import read_embeddings
 
     keys, vectors = read_embeddings(embeddings)
     arrays = {"utterances": np.array(keys), "embeddings": vectors}
     if utt2spk:
-        arrays["speakers"] = np.array(speakers_of(keys, utt2spk))
+        arrays["speakers"] = np.array(look_up_speakers(keys, utt2spk))
     write_arrays(output, arrays, read_provenance(embeddings) or {})
     dimensions = vectors.shape[-1]
     print(f"{output}: {len(keys):,} embeddings of {dimensions} dimensions")

@@ -19,7 +19,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 FORMAT = 2
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
@@ -202,7 +202,7 @@ def _inputs(
     if trained:
         inputs["backend"] = trained / "receipts" / "train_backend.json"
     for name, path in scores.items():
-        receipt = receipt_of(path)
+        receipt = score_receipt(path)
         inputs[f"scores {name}"] = receipt if receipt.exists() else path
     return inputs
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from utils.cli import run
 from utils.config import read_yaml
 from utils.embeddings.inputs import network_inputs, takes_features
-from utils.embeddings.planned import network_of, note_embeddings, rate_of_packed
+from utils.embeddings.planned import note_embeddings, planned_rate_hz, read_model_section
 from utils.embeddings.protocol_base import Protocol
 from utils.embeddings.protocols import natural_protocol, read_protocol
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.packed.facts import augmentation_of, cut_of, vad_of
+from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
     network, facts = load_network(settings.experiment, settings.checkpoint)
     protocol = settings.protocol or natural_protocol(network)
     crops = str(protocol)
-    if cut := cut_of(data):
+    if cut := describe_cut(data):
         crops += f", utterances {cut}"
     if protocol.compare != "all":
         facts["compare"] = protocol.compare
@@ -192,7 +192,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
 def _refuse_planned(settings: _Settings, data: Path) -> None:
     """In a plan, refuse a protocol or a sample rate that the network cannot take."""
     experiment = settings.experiment
-    section, rate = network_of(experiment), rate_of_packed(data)
+    section, rate = read_model_section(experiment), planned_rate_hz(data)
     is_usual = rate in (None, USUAL_RATE_HZ) or takes_features(section or {})
     if section is None or (is_usual and settings.protocol is None):
         return
@@ -266,7 +266,10 @@ def _data_facts(data: Path, front_end: "FrontEnd", experiment: Path) -> dict:
     from utils.embeddings.inputs import compare_features
     from utils.features.precomputed import Precomputed
 
-    facts: dict[str, Any] = {"vad": vad_of(data), "augmentation": augmentation_of(data)}
+    facts: dict[str, Any] = {
+        "vad": vad_when_packed(data),
+        "augmentation": describe_augmentation(data),
+    }
     if isinstance(front_end, Precomputed):
         trained_on = read_yaml(experiment / "config.yaml").get("features")
         made = compare_features(data, trained_on, experiment)

@@ -142,7 +142,7 @@ def _write_folder(
     """Write the archives of one folder, and its receipt; ``names`` is --meta or --utt2spk."""
     from utils.archive import ArchiveWriter
     from utils.embeddings.folders import finish_embeddings, refuse_not_finite
-    from utils.files import sha256_of
+    from utils.files import file_sha256
 
     labels = _utterances_and_speakers(vectors, source, kind, names)
     keys: dict[str, str] = {}  # utterance -> key of the file
@@ -160,7 +160,7 @@ def _write_folder(
     with ArchiveWriter(task.home / "xvector.ark", task.home / "xvector.scp") as writer:
         for utterance, embedding_D in zip(utterances, embeddings_ND, strict=True):
             writer.write(utterance, embedding_D)
-    digest = sha256_of(source)
+    digest = file_sha256(source)
     provenance = {
         "model": digest,
         "source_sha256": digest,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
-from utils.embeddings.kaldi_folders import backend_files, find_sets, model_of
+from utils.embeddings.kaldi_folders import backend_files, find_sets, network_digest
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import Task
@@ -100,7 +100,7 @@ def import_kaldi(
         raise UserError(f"{source}: no set '{unknown[0]}'; there are {', '.join(every_set)}")
     chosen = {name: every_set[name] for name in sets or every_set}
     facts = {
-        "model": model or model_of(source, every_set),
+        "model": model or network_digest(source, every_set),
         "front_end": "foreign: Kaldi's",
         "sample_rate_hz": "unknown",
         "vad": "unknown",

@@ -17,7 +17,7 @@ from utils.errors import UserError
 from utils.foreign.tables import Kind, Table, possible_kinds, read_table
 from utils.foreign.tensorflow import bundle_files
 from utils.receipts import MODE, Task, Values
-from utils.training.experiment import claim_of
+from utils.training.experiment import read_claim
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def import_model(
     task = _make_task(output, files, config, {"imported": kind, "rows": rows}, tables)
     if task.is_done():
         return task.counts
-    from utils.files import sha256_of
+    from utils.files import file_sha256
     from utils.training.checkpoints import save_checkpoint
     from utils.training.experiment import BEGUN, begin_experiment
 
@@ -90,7 +90,7 @@ def import_model(
     by_rows = table.rows.get(rows, "") if rows else ""
     network, model = _load_network(tensors, keys, table, config, source, by_rows)
     loss, loss_options = _load_loss(tensors, keys, network.embedding_dim, source)
-    digests = {label: sha256_of(path) for label, path in files.items()}
+    digests = {label: file_sha256(path) for label, path in files.items()}
     resolved = {"model": model, **loss_options, "imported": {"kind": name, "sha256": digests}}
     begin_experiment(output, resolved, files)
     weights = {"step": 0, "network": network.state_dict()}
@@ -146,7 +146,7 @@ def _config_values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> 
     """The values of --config that count, its section model, and those of the experiment."""
 
     def before(_recorded: object) -> dict | None:
-        model = claim_of(output)["config"].get("model")
+        model = read_claim(output)["config"].get("model")
         return {"model": model} if isinstance(model, dict) else None
 
     def now() -> dict:
@@ -154,7 +154,7 @@ def _config_values(config: Path, output: Path, tables: Mapping[Kind, Table]) -> 
         from utils.config import read_yaml, resolved_options
 
         model = read_yaml(config).get("model")
-        imported = claim_of(output)["config"].get("imported") or {}
+        imported = read_claim(output)["config"].get("imported") or {}
         table = None
         for kind, candidate in tables.items():
             if kind == imported.get("kind"):

@@ -71,12 +71,12 @@ def make_enrolment(
         Too few speakers have enough utterances.
     """
     from utils.config import make, read_yaml
-    from utils.data_dir.formats import lists_of
+    from utils.data_dir.formats import list_names
     from utils.trials.enrolment import TrialDesign
 
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
-    lists = lists_of(data)
+    lists = list_names(data)
     chosen = make(TrialDesign, read_yaml(design) if design else None, str(design))
     options: dict = {
         "enrol_utterances": enrol_utterances,
@@ -124,7 +124,7 @@ def make_enrolment(
         file.write(f"{chosen.watermark}\n" if chosen.watermark else "")
     _write_ledger(output / "ledger.json", len(source.utt2spk), len(kept.utt2spk))
     facts = write_sound_facts(data, output)
-    written = [output / name for name in lists_of(output)]
+    written = [output / name for name in list_names(output)]
     counts = {"models": len(models), "trials": len(trials), "left_out": len(left_out)}
     print(
         f"{output}: {counts['models']:,} models of {enrol_utterances} utterances, "

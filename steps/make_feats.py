@@ -160,7 +160,7 @@ class _FeatureMaker:
     def make(self, utterance: str) -> "np.ndarray | None":
         """(T, F) features of an utterance; None: it is dropped."""
         from utils.data_dir.ledger import POLICY, UNREADABLE
-        from utils.features.offline import features_of
+        from utils.features.offline import compute_features
 
         try:
             samples, rate = self.reader.read(utterance)
@@ -174,7 +174,7 @@ class _FeatureMaker:
                 f"the front end takes {expected_hz} Hz; "
                 "pack the audio at that rate (stage 2), or set sample_rate_hz in the YAML"
             )
-        features = features_of(self.front_end, samples, self.device)
+        features = compute_features(self.front_end, samples, self.device)
         if not len(features):
             detail = f"{len(samples) / rate:.2f} s are too short for a frame"
             self.ledger.drop(utterance, POLICY + "short", detail)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from utils.cli import run
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines, words_of
+from utils.files import atomic_write, read_lines, split_words
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.contents import read_receipt
 from utils.trials.pairs import Sessions
@@ -129,11 +129,11 @@ def make_trials(
         reason = "; ".join(trials.shortages) or "no impostors were asked for"
         raise UserError(
             f"{data}: the design has {counts['targets']} target and {counts['nontargets']} "
-            f"impostor trials, expected some of both ({reason}); {_remedy(design)}"
+            f"nontarget trials, expected some of both ({reason}); {_remedy(design)}"
         )
     written = _write_trials(data, trials)
     summary = (
-        f"{counts['targets']:,} target and {counts['nontargets']:,} impostor trials, "
+        f"{counts['targets']:,} target and {counts['nontargets']:,} nontarget trials, "
         f"{counts['models']:,} models"
     )
     print(f"{data}: {'; '.join([summary, *trials.shortages])}")
@@ -213,7 +213,7 @@ def _read_sessions(path: Path) -> dict[str, str]:
 
 def _count(lines: list[str], models: dict[str, list[str]]) -> dict[str, int]:
     """Numbers for the receipt."""
-    kinds = Counter(kind for line in lines for kind in words_of(line)[2:])
+    kinds = Counter(kind for line in lines for kind in split_words(line)[2:])
     return {
         "targets": kinds["target"],
         "nontargets": kinds["nontarget"],

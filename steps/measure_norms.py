@@ -10,7 +10,7 @@ import numpy as np
 from utils.cli import run
 from utils.data_dir import write_map
 from utils.embeddings.folders import embeddings_inputs, refuse_not_finite
-from utils.embeddings.rows import read_embeddings, vectors_of
+from utils.embeddings.rows import mean_rows, read_embeddings
 from utils.receipts import Task
 
 FORMAT = 1
@@ -43,7 +43,7 @@ def measure_norms(embeddings: Path, output: Path) -> dict:
         return task.counts
     keys, rows = read_embeddings(embeddings)
     refuse_not_finite(keys, rows, embeddings)
-    norms = np.linalg.norm(vectors_of(rows).astype(np.float64), axis=1)
+    norms = np.linalg.norm(mean_rows(rows).astype(np.float64), axis=1)
     utt2norm = {key: f"{norm:.7g}" for key, norm in zip(keys, norms.tolist(), strict=True)}
     write_map(output / "utt2norm", utt2norm)
     return task.finish([output / "utt2norm"], {"embeddings": len(keys)})

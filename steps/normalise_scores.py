@@ -30,7 +30,7 @@ from utils.scoring.cohort import (
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
-from utils.scoring.score_files import read_scores, receipt_of, score_input, write_scores
+from utils.scoring.score_files import read_scores, score_input, score_receipt, write_scores
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
@@ -134,7 +134,7 @@ def normalise_scores(
         options["device"] = device
     require_ending(output)
     task = Task(
-        output.parent, receipt_of(output).stem, format=FORMAT, inputs=inputs, options=options
+        output.parent, score_receipt(output).stem, format=FORMAT, inputs=inputs, options=options
     )
     if task.is_done():
         return task.counts

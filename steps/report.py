@@ -21,7 +21,7 @@ from utils.report.facts import facts_part
 from utils.report.ledger import ledger_files, ledger_section, ledger_text
 from utils.report.page import Section, learning_section, page
 from utils.report.render import render
-from utils.report.results import cards, sections_of_sets, sound_folders
+from utils.report.results import cards, set_sections, sound_folders
 from utils.report.similarity import similarity_receipts, similarity_section
 from utils.report.sound import sound_section
 from utils.report.trials import Players, Sounds
@@ -180,7 +180,7 @@ def _experiment_sections(
     curves = read_entries(experiment / "curves.json")
     history = read_entries(experiment / "log" / "history.jsonl")
     return [
-        *sections_of_sets(rows, curves, sounds, players),
+        *set_sections(rows, curves, sounds, players),
         similarity_section(experiment),
         learning_section(history),
     ]

@@ -9,10 +9,10 @@ from pathlib import Path
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
-from utils.embeddings.provenance import compare_provenance, comparison_of, protocol_of
+from utils.embeddings.provenance import compare_provenance, protocol_name, read_comparison
 from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task
-from utils.scoring.score_files import receipt_of, write_scores
+from utils.scoring.score_files import score_receipt, write_scores
 from utils.trials.checked import read_trials_to_score
 
 FORMAT = 3
@@ -64,7 +64,7 @@ def score(
         A trial's side has no embedding, or its class is not that of its speakers; the back end was
         trained on embeddings of another network; an embedding is zero or not finite.
     """
-    comparison = compare or comparison_of(embeddings)
+    comparison = compare or read_comparison(embeddings)
     inputs = {
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
@@ -79,7 +79,7 @@ def score(
         options["compare"] = comparison
     task = Task(
         home=output.parent,
-        name=receipt_of(output).stem,
+        name=score_receipt(output).stem,
         format=FORMAT,
         options=options,
         inputs=inputs,
@@ -105,7 +105,7 @@ def score(
     write_scores(output, enrol, test, scores)
     counts = {
         "trials": len(scores),
-        "protocol": protocol_of(embeddings, enrol_embeddings),
+        "protocol": protocol_name(embeddings, enrol_embeddings),
         "centred": centring_from_inputs(task.inputs.values(), FAMILIES),
     }
     return task.finish([output], counts)

@@ -66,12 +66,12 @@ def _select(source: Path, data: Path, tasks: dict[str, Task]) -> None:
     """Write the embeddings of each set."""
     from utils.data_dir import read_map
     from utils.embeddings.folders import finish_embeddings
-    from utils.embeddings.rows import read_embeddings, vectors_of
+    from utils.embeddings.rows import mean_rows, read_embeddings
 
     keys, vectors = read_embeddings(source)
     row_by_utterance = {key: row for row, key in enumerate(keys)}
     lines = read_lines(source / "xvector.scp")
-    provenance = read_json_object(source / "provenance.json", mend="extract the embeddings again")
+    provenance = read_json_object(source / "provenance.json", remedy="extract the embeddings again")
     for name, task in tasks.items():
         utt2spk = read_map(data / name / "utt2spk")
         missing = [key for key in utt2spk if key not in row_by_utterance]
@@ -85,7 +85,7 @@ def _select(source: Path, data: Path, tasks: dict[str, Task]) -> None:
         with atomic_write(scp) as file:
             for row in rows:
                 file.write(f"{lines[row]}\n")
-        selected = vectors_of(vectors[rows])
+        selected = mean_rows(vectors[rows])
         written = finish_embeddings(task.home, list(utt2spk), selected, utt2spk, provenance)
         task.finish([scp, *written], {"utterances": len(utt2spk)})
 

@@ -12,7 +12,7 @@ import numpy as np
 from utils.cli import run
 from utils.packed.facts import WATERMARKS
 from utils.receipts import Task
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 FORMAT = 1
 
@@ -45,7 +45,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
         A trial has no score, or a side no speaker.
     """
     lists = ("utt2spk", "enroll.spk2utt", WATERMARKS)
-    inputs = {"scores": receipt_of(scores), "trials": data / "trials"}
+    inputs = {"scores": score_receipt(scores), "trials": data / "trials"}
     inputs |= {name: data / name for name in lists if (data / name).exists()}
     task = Task(
         output,
@@ -61,7 +61,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     from utils.files import atomic_write
     from utils.metrics.rates import equal_error_rate
     from utils.report.similarity_matrix import (
-        matrix_of,
+        arrange_scores,
         published_eer,
         similarity_picture,
         thresholds_table,
@@ -75,7 +75,7 @@ def similarity_matrix(scores: Path, data: Path, output: Path) -> dict:
     note = "; ".join(watermarks)
     names = sorted({*enrol, *test})
     speakers = dict(zip(names, trial_speakers(data, names), strict=True))
-    rows, columns, matrix = matrix_of(enrol, test, values, speakers)
+    rows, columns, matrix = arrange_scores(enrol, test, values, speakers)
     target, nontarget = values[is_target], values[~is_target]
     table = thresholds_table(values, target, nontarget)
     published, published_threshold = published_eer(target, nontarget)

@@ -15,14 +15,14 @@ import numpy as np
 
 from utils.cli import run
 from utils.config import read_yaml
-from utils.embeddings.folders import embeddings_inputs, refuse_not_finite, speakers_of
+from utils.embeddings.folders import embeddings_inputs, look_up_speakers, refuse_not_finite
 from utils.embeddings.planned import (
-    dimensions_of,
+    planned_dimensions,
     utterances_of_embeddings,
     utterances_of_speakers,
 )
 from utils.embeddings.provenance import compare_provenance, read_provenance
-from utils.embeddings.rows import read_embeddings, vectors_of
+from utils.embeddings.rows import mean_rows, read_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import DONE, MODE, Task
@@ -167,7 +167,7 @@ class _Material:
         """The speaker of each utterance."""
         if self.utt2spk is None:
             return None
-        return speakers_of(keys, self.utt2spk)
+        return look_up_speakers(keys, self.utt2spk)
 
     def adaptation_vectors(self, dimensions: int) -> np.ndarray | None:
         """(A, D) embeddings to adapt to, of the same network."""
@@ -190,7 +190,7 @@ def _read_finite(folder: Path) -> tuple[list[str], np.ndarray]:
 
     keys, rows = read_embeddings(folder)
     refuse_not_finite(keys, rows, folder)
-    vectors = vectors_of(rows)
+    vectors = mean_rows(rows)
     refuse_zero(keys, vectors, folder)
     return keys, vectors
 
@@ -199,7 +199,7 @@ def _refuse_unlearnable(untrained: "Learner", material: _Material, name: Path | 
     """Refuse planned embeddings of too few dimensions or utterances for the back end."""
     from steps.backends.links import Amount
 
-    dimensions = dimensions_of(material.embeddings, _models)
+    dimensions = planned_dimensions(material.embeddings, _models)
     if dimensions is None:
         return
     utterances = utterances_of_embeddings(material.embeddings)

@@ -9,7 +9,7 @@ import numpy as np
 KERAS_EPSILON = 1e-3
 
 
-def weights_of(state: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
+def layer_weights(state: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
     """The weights of one layer, by the last word of their keys."""
     weights = {}
     for key, array in state.items():

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
-from utils.machine import started
+from utils.machine import process_start_time
 
 DISK_FAULTS = {
     errno.ENOSPC,
@@ -92,7 +92,7 @@ def die_with_parent(by: int = signal.SIGKILL) -> None:
         return
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, by)
-    if not started(int(os.environ.get("SV_STAGED", os.getpid()))):
+    if not process_start_time(int(os.environ.get("SV_STAGED", os.getpid()))):
         sys.exit("the process that started this command has died")
 
 

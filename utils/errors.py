@@ -14,7 +14,7 @@ def is_lack_of_memory(error: Exception) -> bool:
     return any(text in message for text in NO_MEMORY_FOR_TORCH)
 
 
-def is_of_the_machine(error: Exception) -> bool:
+def is_resource_shortage(error: Exception) -> bool:
     """Whether memory or file handles ran out: no fault of the file that was being read."""
     return getattr(error, "errno", None) in MACHINE_LACKS or is_lack_of_memory(error)
 

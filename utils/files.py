@@ -49,10 +49,10 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         path = Path(error.filename)
-        raise UserError(f"{path}: {no_folder(path)}") from None
+        raise UserError(f"{path}: {describe_no_folder(path)}") from None
 
 
-def no_folder(path: Path) -> str:
+def describe_no_folder(path: Path) -> str:
     """Why an existing path is not a folder, and what to do."""
     if path.is_symlink() and not path.exists():
         target = os.readlink(path)
@@ -60,13 +60,13 @@ def no_folder(path: Path) -> str:
     return "a file, expected a folder; move it away, or give another --workdir"
 
 
-def look_anew(folder: Path) -> None:
+def refresh_listing(folder: Path) -> None:
     """List a folder: NFS then asks its server for files that another host has written."""
     if folder.is_dir():
         os.listdir(folder)
 
 
-def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
+def wait_until_visible(paths: Iterable[Path], seconds: float) -> None:
     """Wait for files of another host, which a shared file system may show late."""
     deadline = time.monotonic() + seconds
     missing = [path for path in paths if not path.exists()]
@@ -79,7 +79,7 @@ def wait_until_there(paths: Iterable[Path], seconds: float) -> None:
     while missing and time.monotonic() < deadline:
         time.sleep(min(1.0, seconds / 10))
         for folder in {path.parent for path in missing}:
-            look_anew(folder)
+            refresh_listing(folder)
         missing = [path for path in missing if not path.exists()]
 
 
@@ -126,7 +126,7 @@ def publish(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
-def half_moved(folder: Path, label: str = "") -> Path:
+def staging_folder(folder: Path, label: str = "") -> Path:
     """Where `move_aside` collects what it moves; left over only after a crash.
 
     ``label`` separates processes that may work in one folder at the same time.
@@ -137,7 +137,7 @@ def half_moved(folder: Path, label: str = "") -> Path:
 def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
     """Move old output into the first free ``old.K`` beside it, which appears whole.
 
-    After a crash the next call goes on with what is in `half_moved`.
+    After a crash the next call goes on with what is in `staging_folder`.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
     names : iterable of str
         Files and folders, relative to it; missing ones are ignored.
     label : str
-        As for `half_moved`.
+        As for `staging_folder`.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
                 f"into it; move {(folder / name).parent} away yourself, put an empty folder or "
                 "link in its place and run the same command again"
             )
-    staging = half_moved(folder, label)
+    staging = staging_folder(folder, label)
     for name in present:
         (staging / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(folder / name, staging / name)
@@ -184,7 +184,7 @@ def move_aside(folder: Path, names: Iterable[str], label: str = "") -> Path:
     return aside
 
 
-def sha256_of(path: str | Path) -> str:
+def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -236,7 +236,7 @@ def _split_lines(path: str | Path, content: bytes) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def words_of(line: str, splits: int = 0) -> list[str]:
+def split_words(line: str, splits: int = 0) -> list[str]:
     """Words of a line, separated by blanks and tabs; blanks, tabs and a CR at its ends are ignored.
 
     Parameters
@@ -291,7 +291,7 @@ def read_json_object(
     path: str | Path,
     parts: Mapping[str, type | tuple[type, ...]] | None = None,
     what: str = "a JSON object",
-    mend: str = "run the step that writes it again",
+    remedy: str = "run the step that writes it again",
 ) -> dict:
     """A JSON object that one of our steps has written.
 
@@ -301,7 +301,7 @@ def read_json_object(
         UTF-8 file.
     parts : mapping of str to type or None
         Keys that it must have, and the types of their values.
-    what, mend : str
+    what, remedy : str
         For the message: what the file should be, and what to do if it is not.
 
     Raises
@@ -323,7 +323,7 @@ def read_json_object(
             if not isinstance(value, kind) or is_bool_for_int:
                 raise ValueError(f"'{key}' is {json.dumps(value)[:40]}")
     except ValueError as error:
-        raise UserError(f"{path}: not {what} ({error}); {mend}") from None
+        raise UserError(f"{path}: not {what} ({error}); {remedy}") from None
     return content
 
 

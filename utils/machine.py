@@ -43,7 +43,7 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def started(process: int) -> str:
+def process_start_time(process: int) -> str:
     """Start time of a process as text; empty where there is no such process."""
     if not Path("/proc/self/stat").exists():
         command = ["ps", "-o", "lstart=", "-p", str(process)]
@@ -131,7 +131,7 @@ def existing_parent(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path itself, or the nearest existing one above it, which may be a file in the way."""
     path = path.absolute()
     return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))

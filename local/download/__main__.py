@@ -114,7 +114,7 @@ def _remove_archives(output: Path, name: str) -> None:
     record = output / f"{name}.json"
     if not record.exists():
         return
-    for file, facts in read_json_object(record, mend="remove it").items():
+    for file, facts in read_json_object(record, remedy="remove it").items():
         if isinstance(facts, dict) and not facts.get("is_kept", True):
             (output / "archives" / file).unlink(missing_ok=True)
 

@@ -103,7 +103,7 @@ def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
     have = _size(part)
     facts = {}
     if have and _facts_path(part).exists():
-        facts = read_json_object(_facts_path(part), mend=f"remove it and {part}")
+        facts = read_json_object(_facts_path(part), remedy=f"remove it and {part}")
     if have and (have == num_bytes or have == facts.get("num_bytes")):
         return
     request = urllib.request.Request(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local.corpus import first_few, path_from_checkout, read_protocol, require
 from local.own.corpus import Corpus, plain, refuse_few_speakers, renamed_speakers, speaker_ids
-from utils.audio.leftovers import left_by_system, left_out_in_words
+from utils.audio.leftovers import describe_left_out, system_file_kind
 from utils.data_dir import DataDir
 from utils.errors import UserError
 
@@ -72,7 +72,7 @@ def read_tree(
     if silent:
         notes.append(f"{len(silent)} folders without audio are no speakers: {first_few(silent, 5)}")
     if left_out:
-        notes.append(left_out_in_words(left_out))
+        notes.append(describe_left_out(left_out))
     if loose := len(files) - len(paths):
         notes.append(f"{loose} audio files directly in {root} have no speaker and are left out")
     data = DataDir(root, wav_scp, utt2spk, None, maps | names)
@@ -161,7 +161,7 @@ def _folders_without_audio(root: Path, with_audio: set[str]) -> list[str]:
     """Folders without audio; UserError for empty ones, as a half-extracted archive has."""
     others, empty = [], []
     for entry in os.scandir(root):
-        if not entry.is_dir() or entry.name in with_audio or left_by_system(entry.name):
+        if not entry.is_dir() or entry.name in with_audio or system_file_kind(entry.name):
             continue
         others.append(entry.name)
         if not any((root / entry.name).rglob("*")):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.audio_tree import ANY, find_audio, list_audio, listing_digest
 from local.corpus import read_protocol
-from utils.audio.leftovers import left_by_system
+from utils.audio.leftovers import system_file_kind
 from utils.errors import UserError
 
 # Folder of the recordings -> version and its number of speakers.
@@ -164,7 +164,7 @@ def _folders_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    return [folder / name for name in names if not left_by_system(name)]
+    return [folder / name for name in names if not system_file_kind(name)]
 
 
 def folders_below(folder: Path, max_depth: int) -> Iterator[Path]:

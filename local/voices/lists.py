@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.voices.names import stem_of
+from local.voices.names import recording_stem
 from utils.data_dir.trial_list import Trials
 from utils.errors import UserError
-from utils.files import read_foreign_lines, words_of
+from utils.files import read_foreign_lines, split_words
 
 # Set -> list -> names of its file; one of them has to exist.
 LISTS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -153,7 +153,7 @@ def read_rows(path: Path, width: int, more: bool = False) -> list[list[str]]:
 
     UserError: the file is empty, or a line has another number of words.
     """
-    rows = [words_of(line) for line in read_foreign_lines(path)]
+    rows = [split_words(line) for line in read_foreign_lines(path)]
     for number, row in enumerate(rows, start=1):
         is_longer = more and len(row) > width
         if len(row) not in (0, width) and not is_longer:
@@ -185,7 +185,7 @@ def read_keys(path: Path, models: Mapping[str, str], utterances: Mapping[str, st
             words = "".join(lines).split()
             block = [words[index :: len(columns)] for index in range(len(columns))]
             for side in set(block[1]).difference(known_sides):
-                stem = stem_of(side)
+                stem = recording_stem(side)
                 if stem in utterances:
                     known_sides[side] = utterances[stem]
             is_whole = len(words) == len(columns) * len(lines)

@@ -38,7 +38,7 @@ class Recording(NamedTuple):
 CONDITIONS = ("room", "distractor", "mic", "place", "angle", "session")
 
 
-def stem_of(path: str) -> str:
+def recording_stem(path: str) -> str:
     """Name of a recording from the name or path of its file, with or without extension."""
     name = path.rpartition("/")[2]
     if name.lower().endswith((".wav", ".flac")):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.voices.lists import Located, read_rows
-from local.voices.names import SHAPE, Recording, parse_name, stem_of, utterance_id
+from local.voices.names import SHAPE, Recording, parse_name, recording_stem, utterance_id
 from utils.data_dir.trial_list import Trials
 from utils.data_dir.trial_rules import Lists
 from utils.errors import UserError
@@ -28,14 +28,14 @@ def read_listed(located: Located, part: str) -> Listed:
     real_names = {}
     if "map" in located.lists:
         for stem, name in read_rows(located.lists["map"], 2, more=True):
-            real_names[stem_of(stem)] = stem_of(name)
+            real_names[recording_stem(stem)] = recording_stem(name)
     listed = Listed({}, {}, {})
     enrolments = read_rows(located.lists["enrol"], 2)
     for _, path in enrolments:
         _add_file(listed, located, part, "enrol", path, real_names)
     tested = set()
     for (path,) in read_rows(located.lists["test"], 1):
-        stem = stem_of(path)
+        stem = recording_stem(path)
         if stem in tested:
             raise UserError(
                 f"{located.lists['test']}: '{stem}' comes twice, expected each file once; fetch "
@@ -44,7 +44,7 @@ def read_listed(located: Located, part: str) -> Listed:
         tested.add(stem)
         _add_file(listed, located, part, "test", path, real_names)
     for model, path in enrolments:
-        listed.models.setdefault(model, []).append(listed.utterances[stem_of(path)])
+        listed.models.setdefault(model, []).append(listed.utterances[recording_stem(path)])
     return listed
 
 
@@ -57,7 +57,7 @@ def _add_file(
     real_names: dict[str, str],
 ) -> None:
     """Add a file of a list (enrol or test) to the recordings and utterances."""
-    stem = stem_of(path)
+    stem = recording_stem(path)
     recording = parse_name(real_names.get(stem, stem))
     if recording is None:
         raise UserError(_explain_unknown_name(located, part, kind, path))

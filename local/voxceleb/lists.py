@@ -9,7 +9,7 @@ from typing import NamedTuple
 from local.trial_design import Trial
 from local.voxceleb.meta import Speakers
 from utils.errors import UserError
-from utils.files import read_foreign_lines, words_of
+from utils.files import read_foreign_lines, split_words
 from utils.trials.voxceleb_names import FIRST_RELEASE
 
 KEY = re.compile(r"(?:\S*/)?(id\d{5})/([^/\s]+)/(\d{5})(?:\.(?:wav|flac|m4a))?")
@@ -66,7 +66,7 @@ def read_trial_list(path: Path, speakers: Speakers) -> tuple[list[Trial], int]:
     trials: dict[Trial, None] = {}
     num_lines = 0
     for number, line in enumerate(read_foreign_lines(path), 1):
-        fields = words_of(line)
+        fields = split_words(line)
         if not fields:
             continue
         sides = [_parse_key(key, speakers.ids) for key in fields[1:]]
@@ -157,7 +157,7 @@ def read_training_list(path: Path, speakers: Speakers) -> list[str]:
     utterances: dict[str, int] = {}
     speaker_by_label: dict[str, str] = {}
     for number, line in enumerate(read_foreign_lines(path), 1):
-        fields = words_of(line)
+        fields = split_words(line)
         if not fields:
             continue
         utterance, label = _parse_training_line(fields, speakers.ids)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from local.audio_tree import find_audio
 from local.voxceleb.meta import COUNTS, VOXCELEB1_TEST_IDS, Speakers, speaker_corpus
-from utils.audio.leftovers import left_out_in_words
+from utils.audio.leftovers import describe_left_out
 from utils.errors import UserError
 
 WITH_IDS = re.compile(r"(?:(.*)/)?(id\d{5})/([^/\s]+)/(\d{5})\.\w+")
@@ -81,7 +81,7 @@ def find_utterances(root: Path, corpus: str, speakers: Speakers, jobs: int) -> U
     for tree, number in sorted(folders.trees.items()):
         result.notes.append(f"{root / tree}: {number:,} files of {TITLES[corpus]}")
     if left_out:
-        result.notes.append(f"{root}: {left_out_in_words(left_out)}")
+        result.notes.append(f"{root}: {describe_left_out(left_out)}")
     if num_doubled:
         result.notes.append(
             f"{root}: {num_doubled:,} utterances exist in two formats: the one that needs no "

@@ -82,9 +82,9 @@ def on_one_core(reader: PackedReader, bank: Path, num_samples: int, batches: int
             batches,
         )
     crops = np.stack(read_crops(reader, augmenter, num_samples, 0))
-    rows["filterbank, batches of 64"] = timed(lambda _: features_of(front_end, crops), batches)
+    rows["filterbank, batches of 64"] = timed(lambda _: compute_features(front_end, crops), batches)
     rows["reading, all three, filterbank"] = timed(
-        lambda batch: features_of(
+        lambda batch: compute_features(
             front_end, np.stack(read_crops(reader, augmenter, num_samples, batch))
         ),
         batches,
@@ -124,7 +124,7 @@ def on_device(
     def work() -> float:
         start = time.perf_counter()
         for _ in range(batches):
-            features_of(front_end, finish(crops.to(device, non_blocking=True), drawn))
+            compute_features(front_end, finish(crops.to(device, non_blocking=True), drawn))
         if device == "cuda":
             torch.cuda.synchronize()
         return batches * len(crops) / (time.perf_counter() - start)
@@ -154,7 +154,7 @@ def read_crops(
 
 
 @torch.no_grad()
-def features_of(front_end: KaldiFbank, crops_BS: np.ndarray | torch.Tensor) -> torch.Tensor:
+def compute_features(front_end: KaldiFbank, crops_BS: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Features of whole crops: a (B, S) float32 array or tensor in [-1, 1]."""
     return front_end(torch.as_tensor(crops_BS), torch.full((len(crops_BS),), crops_BS.shape[1]))
 

@@ -16,7 +16,7 @@ import torch
 
 from utils.archive import ArchiveWriter, read_scp
 from utils.archive.objects import encode_object
-from utils.features.offline import build_fixed_front_end, features_of
+from utils.features.offline import build_fixed_front_end, compute_features
 from utils.features.reader import FeatureReader
 from utils.packed.reader import PackedReader
 
@@ -38,7 +38,7 @@ def main(indexed: int) -> None:
     rng = np.random.default_rng(0)
     front_end, *_ = build_fixed_front_end({"name": "kaldi_fbank"}, "bench")
     waves = rng.uniform(-0.5, 0.5, (UTTERANCES, SECONDS * RATE)).astype(np.float32)
-    each = timed(lambda k: features_of(front_end, waves[k % UTTERANCES]), UTTERANCES)
+    each = timed(lambda k: compute_features(front_end, waves[k % UTTERANCES]), UTTERANCES)
     print(f"features of {SECONDS} s: {1e3 * each:.2f} ms")
     with tempfile.TemporaryDirectory() as folder:
         writers = {
@@ -51,9 +51,9 @@ def main(indexed: int) -> None:
                     if kind == "audio":
                         writer.write_wave(f"u{number}", np.int16(wave * 32767), RATE)
                     elif kind == "plain":
-                        writer.write(f"u{number}", features_of(front_end, wave))
+                        writer.write(f"u{number}", compute_features(front_end, wave))
                     else:
-                        writer.write_compressed(f"u{number}", features_of(front_end, wave))
+                        writer.write_compressed(f"u{number}", compute_features(front_end, wave))
         audio = PackedReader(
             read_scp(Path(folder, "audio.scp")),
             {f"u{number}": SECONDS * RATE for number in range(UTTERANCES)},
@@ -70,7 +70,7 @@ def main(indexed: int) -> None:
             return audio.read(utterance, 160 * frame, 2 * RATE)
 
         read = timed(read_crop, CROPS)
-        made = timed(lambda k: features_of(front_end, read_crop(k)), CROPS)
+        made = timed(lambda k: compute_features(front_end, read_crop(k)), CROPS)
         print(f"crop of packed audio: {1e6 * read:.0f} us; with its features: {1e6 * made:.0f} us")
         entry = b"u " + encode_object(np.zeros((3, 2), np.float32))
         Path(folder, "many.ark").write_bytes(entry * indexed)

@@ -7,14 +7,14 @@ from pathlib import Path
 from tests.fuzz.target import Files, Place, Target
 from tests.fuzz.worker import MARKER
 from utils.config import make, read_yaml, yaml_files
-from utils.data_dir.ledger import lost_trials_of, read_dropped
+from utils.data_dir.ledger import count_lost_trials, read_dropped
 from utils.embeddings.inputs import made_features
 from utils.embeddings.protocols import read_protocol
 from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
 from utils.files import read_entries
 from utils.launchers.record import read_record
-from utils.packed.facts import COPIES, SOUND, augmentation_of, cut_of, vad_of
+from utils.packed.facts import COPIES, SOUND, describe_augmentation, describe_cut, vad_when_packed
 from utils.receipts.contents import bad_outputs, read_receipt
 from utils.scoring.backend_files import read_declared
 from utils.scoring.calibration_files import PARTS, read_calibration
@@ -303,12 +303,12 @@ JSON = Target(
         "utils.launchers.record.read_record": lambda place: read_record(
             place.given / "record.json"
         ),
-        "utils.data_dir.ledger.lost_trials_of, read_dropped": lambda place: [
-            lost_trials_of(place.given),
+        "utils.data_dir.ledger.count_lost_trials, read_dropped": lambda place: [
+            count_lost_trials(place.given),
             *read_dropped(place.given / "dropped"),
         ],
-        "utils.packed.facts.vad_of, augmentation_of, cut_of": lambda place: [
-            tell(place.given) for tell in (vad_of, augmentation_of, cut_of)
+        "utils.packed.facts.vad_when_packed, describe_augmentation, describe_cut": lambda place: [
+            tell(place.given) for tell in (vad_when_packed, describe_augmentation, describe_cut)
         ],
         "utils.files.read_entries": lambda place: [
             read_entries(place.given / name) for name in ("results.json", "history.jsonl")

@@ -10,7 +10,7 @@ import pytest
 
 from local.prepare_voices import prepare_voices
 from local.voices.lists import locate
-from local.voices.names import parse_name, stem_of, utterance_id
+from local.voices.names import parse_name, recording_stem, utterance_id
 from local.voices.protocol import read_listed, refuse_wrong_keys
 from tests.lookalike.voices import DEV_HOME, DEV_LISTS, EVAL_HOME, EVAL_KEYS, make_voices
 from utils.data_dir import read_map, read_trials, validate_data_dir
@@ -330,5 +330,5 @@ def test_names_by_hand():
         "ch127535",
     )
     assert parse_name("Lab41-SRI-VOiCES-rm1-impulse-mc01-stu-clo") is None
-    assert stem_of(f"sid_dev/sp0307/{far}.wav") == stem_of(far) == far
+    assert recording_stem(f"sid_dev/sp0307/{far}.wav") == recording_stem(far) == far
     assert utterance_id(far, "sp0307") == "sp0307-rm1-babb-ch127535-sg0042-mc01-stu-clo-dg010"

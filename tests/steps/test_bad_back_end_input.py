@@ -271,9 +271,9 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_one_line_exit_code_1_and_nothing_written(work, command, case):
-    words_of, spoil, message = CASES[case]
+    split_words, spoil, message = CASES[case]
     spoil(work)
-    done = command(*words_of(work))
+    done = command(*split_words(work))
     assert done.returncode == 1, done.stdout
     assert len(done.stderr.splitlines()) == 1, done.stderr
     print(done.stderr)

@@ -14,7 +14,7 @@ from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.metrics.llr import bayes_threshold, cllr, min_cllr
 from utils.receipts import Task, read_receipt
-from utils.scoring.score_files import read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, score_receipt, write_scores
 
 GAIN, SHIFT = 0.03, 0.4
 
@@ -48,7 +48,7 @@ def write_system(
     (folder / backend).write_text(backend)
     task = Task(
         path.parent,
-        receipt_of(path).stem,
+        score_receipt(path).stem,
         format=1,
         inputs={"backend": folder / backend},
         options={},
@@ -116,7 +116,7 @@ def test_scores_become_log_likelihood_ratios_of_new_speakers(work):
     print(f"Cllr {before:.3f} -> {after:.3f}, minCllr {least:.3f}")
     assert before > 0.9
     assert after < least + 0.08
-    counts = read_receipt(receipt_of(path))["counts"]
+    counts = read_receipt(score_receipt(path))["counts"]
     assert counts == {
         "trials": len(is_target),
         "llr": True,
@@ -148,7 +148,7 @@ def test_the_order_of_the_lines_changes_nothing(work):
     path = scores_path(work, "dev")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(sorted(lines, reverse=True)))
-    receipt_of(path).unlink()
+    score_receipt(path).unlink()
     again = json.loads((learned(work, output="again") / "calibration.json").read_text())
     assert again["weights"] == json.loads((first / "calibration.json").read_text())["weights"]
 
@@ -172,7 +172,7 @@ def test_fusion_does_not_depend_on_the_order_of_systems_nor_of_lines(work):
     assert (one / "calibration.json").read_bytes() == (two / "calibration.json").read_bytes()
     fused = applied(work, one, *test)
     test[1].write_text("".join(sorted(test[1].read_text().splitlines(keepends=True), reverse=True)))
-    receipt_of(test[1]).unlink()
+    score_receipt(test[1]).unlink()
     found = json.loads((two / "calibration.json").read_text())
     found["made_with"]["b/cosine"] = None
     (two / "calibration.json").write_text(json.dumps(found))
@@ -247,7 +247,7 @@ def test_calibration_speakers_in_the_test_are_refused_by_name_or_watermarked(wor
     ):
         applied(work, folder)
     path = applied(work, folder, allow_leakage=True)
-    assert read_receipt(receipt_of(path))["counts"]["watermarks"] == [
+    assert read_receipt(score_receipt(path))["counts"]["watermarks"] == [
         "leakage: 1 of 12 speakers of test set test are in calibration (d05)"
     ]
 
@@ -265,7 +265,7 @@ def test_watermarks_of_scores_go_on(work):
     path = applied(
         work, learned(work, scores_path(work, "dev", "m")), scores_path(work, "test", "m")
     )
-    assert read_receipt(receipt_of(path))["counts"]["watermarks"] == ["forced"]
+    assert read_receipt(score_receipt(path))["counts"]["watermarks"] == ["forced"]
 
 
 def test_scores_of_another_back_end_are_refused(work):
@@ -317,8 +317,8 @@ def test_a_score_file_may_be_moved_with_its_receipt_or_without(work):
     assert applied(work, folder, alone, output="alone").read_bytes() == before
     renamed = path.rename(path.with_name("renamed.scores"))
     assert applied(work, folder, renamed, output="renamed").read_bytes() == before
-    receipt_of(alone).write_bytes(receipt_of(path).read_bytes())
-    receipt_of(path).unlink()
+    score_receipt(alone).write_bytes(score_receipt(path).read_bytes())
+    score_receipt(path).unlink()
     assert applied(work, folder, alone, output="both").read_bytes() == before
 
 
@@ -327,14 +327,14 @@ def test_a_score_file_of_unknown_origin_is_refused_and_the_remedy_works(work):
     alone = work / "elsewhere" / "some.scores"
     alone.parent.mkdir()
     path.rename(alone)
-    receipt = receipt_of(path).rename(work / "kept.json")
+    receipt = score_receipt(path).rename(work / "kept.json")
     with pytest.raises(
         UserError, match="no receipt shows that these are scores of a/cosine"
     ) as refused:
         applied(work, folder, alone)
     told = str(refused.value).rpartition(" to ")[2].removesuffix(", or score again")
-    assert told == str(receipt_of(alone))
-    receipt_of(alone).parent.mkdir()
+    assert told == str(score_receipt(alone))
+    score_receipt(alone).parent.mkdir()
     receipt.rename(told)
     assert applied(work, folder, alone, output="told").exists()
 
@@ -345,7 +345,7 @@ def test_a_score_file_of_another_model_in_the_same_place_is_refused(work):
     path.write_bytes(scores_path(work, "test", "b").read_bytes())
     with pytest.raises(UserError, match=r"cosine\.scores: not what was written, by .*score again"):
         applied(work, folder)
-    receipt_of(path).write_bytes(receipt_of(scores_path(work, "test", "b")).read_bytes())
+    score_receipt(path).write_bytes(score_receipt(scores_path(work, "test", "b")).read_bytes())
     with pytest.raises(UserError, match="the backend of its scores is not that of the scores"):
         applied(work, folder, output="other")
 
@@ -367,8 +367,8 @@ def test_a_fusion_knows_its_systems_wherever_they_lie(work):
     before = applied(work, fusion, *test).read_bytes()
     moved = [work / place / "cosine.scores" for place in ("x", "y")]
     for new, old in zip(moved, reversed(test), strict=True):
-        receipt_of(new).parent.mkdir(parents=True)
-        receipt_of(new).write_bytes(receipt_of(old).read_bytes())
+        score_receipt(new).parent.mkdir(parents=True)
+        score_receipt(new).write_bytes(score_receipt(old).read_bytes())
         new.write_bytes(old.read_bytes())
     assert applied(work, fusion, *moved, output="moved").read_bytes() == before
     with pytest.raises(UserError, match="the backend of its scores is not that"):
@@ -446,7 +446,7 @@ def replace_scores(work, change):
     path = scores_path(work, "dev")
     enrol, test, scores = read_scores(path)
     write_scores(path, enrol, test, change(scores))
-    receipt_of(path).unlink()
+    score_receipt(path).unlink()
 
 
 @pytest.mark.parametrize(

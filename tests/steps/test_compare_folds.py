@@ -13,7 +13,7 @@ from utils.data_dir import read_trials
 from utils.errors import UserError
 from utils.metrics.intervals import paired_difference
 from utils.metrics.rates import equal_error_rate
-from utils.scoring.score_files import read_scores, receipt_of, write_scores
+from utils.scoring.score_files import read_scores, score_receipt, write_scores
 
 FOLDS = ("fold1", "fold2")
 
@@ -54,7 +54,7 @@ def write(path, pairs, scores, llr):
     write_scores(path, [a for a, _ in pairs], [b for _, b in pairs], scores)
     finish_task(
         path.parent,
-        receipt_of(path).stem,
+        score_receipt(path).stem,
         {path.name: path.read_text()},
         {"llr": True} if llr else {},
     )

@@ -11,7 +11,7 @@ from tests.voices import RATE, make_packed
 from utils.data_dir import read_data_dir, read_map, read_trials
 from utils.embeddings.inference import open_packed
 from utils.errors import UserError
-from utils.packed.facts import augmentation_of, cut_of, vad_of
+from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.trials.enrolment import enrol_and_verify
 
 
@@ -59,15 +59,18 @@ def test_the_cut_set_is_a_data_directory_with_the_same_trials_and_says_what_it_i
         "went_on": 15,
         "lost_trials": 3,
     }
-    assert (vad_of(tmp_path / "cut"), augmentation_of(tmp_path / "cut")) == ("unknown", "none")
-    assert cut_of(tmp_path / "cut") == "cut to 0.5 s around the centre, short ones repeated"
-    assert cut_of(packed) == ""
+    assert (vad_when_packed(tmp_path / "cut"), describe_augmentation(tmp_path / "cut")) == (
+        "unknown",
+        "none",
+    )
+    assert describe_cut(tmp_path / "cut") == "cut to 0.5 s around the centre, short ones repeated"
+    assert describe_cut(packed) == ""
     (tmp_path / "cut" / "sound.json").write_text('{"vad": "none", "augmentation": []')
     with pytest.raises(
         UserError,
         match=r"sound\.json: not a JSON object \(Expecting.*\); run the step that writes it again",
     ):
-        vad_of(tmp_path / "cut")
+        vad_when_packed(tmp_path / "cut")
 
 
 def test_the_same_cut_is_done_already_and_gives_the_same_bytes(packed, tmp_path):

@@ -6,7 +6,7 @@ from steps.draw_utterances import draw_utterances
 from utils.data_dir import read_data_dir, read_map
 from utils.data_dir.derive import drawn_utterances
 from utils.errors import UserError
-from utils.packed.facts import augmentation_of, cut_of, vad_of
+from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 
 KEYS = [f"s{number % 7}-{number:04}" for number in range(3000)]
 
@@ -29,7 +29,7 @@ def test_the_drawn_directory_has_the_lists_of_its_utterances_and_no_trials(corpu
     assert read_map(tmp_path / "drawn" / "utt2num_samples").keys() == drawn.utt2spk.keys()
     assert not drawn.trials
     assert not (tmp_path / "drawn" / "ledger.json").exists(), "nothing is lost"
-    for fact in (vad_of, augmentation_of, cut_of):
+    for fact in (vad_when_packed, describe_augmentation, describe_cut):
         assert fact(tmp_path / "drawn") == fact(corpus / "dev")
 
 

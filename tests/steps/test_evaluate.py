@@ -12,7 +12,7 @@ from steps.report import report
 from tests.steps.test_report import UTT2SPK, finish_task, make_system, write_data
 from utils.errors import UserError
 from utils.receipts import read_receipt
-from utils.scoring.score_files import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, score_receipt
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ def test_only_scores_that_are_declared_llrs_have_cllr_and_a_calibration_plot(wor
     assert rows_of(work)["all"]["cllr"] is None
     assert "said" not in make_curves(work)
     scores = work / "exp" / "good" / "scores" / "test" / "cosine.scores"
-    receipt = read_receipt(receipt_of(scores))
+    receipt = read_receipt(score_receipt(scores))
     receipt["counts"] |= {"llr": True, "watermarks": ["calibrated on the test"]}
-    receipt_of(scores).write_text(json.dumps(receipt))
+    score_receipt(scores).write_text(json.dumps(receipt))
     (work / "exp" / "good" / "receipts" / "evaluate.json").unlink()
     row = rows_of(work)["all"]
     assert row["watermarks"] == ["calibrated on the test"]

@@ -75,7 +75,7 @@ def test_scores_and_trials_are_enough(work, capsys):
     assert "actDCF" not in out
     text = (work / "results" / "report.html").read_text()
     assert "<svg" in text
-    assert "135 non-target trials of unknown speakers" in text
+    assert "135 nontarget trials of unknown speakers" in text
     assert str(work) not in text + (work / "results" / "results.json").read_text()
 
 

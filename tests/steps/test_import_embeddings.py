@@ -242,12 +242,12 @@ def test_a_hostile_pickle_is_refused_by_the_command(tmp_path, command):
 
 
 def test_the_provenance_states_the_file_and_a_second_run_does_nothing(tmp_path):
-    from utils.files import sha256_of
+    from utils.files import file_sha256
 
     source = dump(tmp_path / "x", vectors("id10001/a/00001"))
     import_embeddings(source, tmp_path / "out", kind="rawnet2_tta")
     facts = json.loads((tmp_path / "out" / "provenance.json").read_text())
-    assert facts["source_sha256"] == facts["model"] == sha256_of(source)
+    assert facts["source_sha256"] == facts["model"] == file_sha256(source)
     before = (tmp_path / "out" / "xvector.ark").stat().st_mtime_ns
     import_embeddings(source, tmp_path / "out", kind="rawnet2_tta")
     assert (tmp_path / "out" / "xvector.ark").stat().st_mtime_ns == before

@@ -88,7 +88,7 @@ def test_rawnets_keras_layers_are_ours(tmp_path):
     state, network = imported(tmp_path, save_keras, shapes, model, "rawnet_keras")
 
     def of(name):
-        return layers.weights_of(state, name)
+        return layers.layer_weights(state, name)
 
     x = (
         waveform(400, SEED).astype(np.float64) * 3
@@ -173,8 +173,8 @@ def test_vggs_keras_layers_are_ours(tmp_path, name, ghosts):
 
     def step(x, layer, stride=1):
         return layers.batch_norm(
-            layers.convolution(x, layers.weights_of(state, layer), stride=stride),
-            layers.weights_of(state, f"{layer}/bn"),
+            layers.convolution(x, layers.layer_weights(state, layer), stride=stride),
+            layers.layer_weights(state, f"{layer}/bn"),
         )
 
     frames_TF = features(23, 257, SEED)
@@ -193,14 +193,14 @@ def test_vggs_keras_layers_are_ours(tmp_path, name, ghosts):
         expected[f"blocks.{number}"] = x.transpose(2, 0, 1)
     x = layers.max_pool(x, (3, 1), (2, 1))
     assert x.shape[0] == height
-    frames = layers.relu(layers.convolution(x, layers.weights_of(state, "x_fc"), same=False))[0]
+    frames = layers.relu(layers.convolution(x, layers.layer_weights(state, "x_fc"), same=False))[0]
     scores = layers.convolution(
-        x, layers.weights_of(state, f"{name}_center_assignment"), same=False
+        x, layers.layer_weights(state, f"{name}_center_assignment"), same=False
     )[0]
     expected["pooling"] = layers.vlad(
-        frames, scores, layers.weights_of(state, f"{name}_pool")["centers"], clusters
+        frames, scores, layers.layer_weights(state, f"{name}_pool")["centers"], clusters
     )
-    dense = layers.weights_of(state, "fc6")
+    dense = layers.layer_weights(state, "fc6")
     expected["embedding"] = layers.relu(expected["pooling"] @ dense["kernel"] + dense["bias"])
     given = torch.from_numpy(frames_TF).double()[None]
     names = [*(f"blocks.{number}" for number in range(3)), "pooling"]

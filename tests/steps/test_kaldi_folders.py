@@ -12,13 +12,13 @@ from steps.export_kaldi import export_kaldi
 from steps.import_kaldi import import_kaldi
 from steps.score import score
 from steps.train_backend import train_backend
-from tests.steps.backends.kaldi_golden import GOLDEN, vectors_of
+from tests.steps.backends.kaldi_golden import GOLDEN, golden_vectors
 from tests.steps.test_score import say_where_from, write_embeddings
 from utils.archive import iterate_archive, read_matrix, read_scp, read_vector, read_vectors
 from utils.archive.plda import read_plda
 from utils.embeddings.provenance import read_provenance
 from utils.errors import UserError
-from utils.scoring.kaldi_commands import TrialFiles, chain_of, scoring_command
+from utils.scoring.kaldi_commands import TrialFiles, links_rspecifier, scoring_command
 from utils.scoring.score_files import read_scores
 
 CHAIN = "name: plda\nlinks: [{name: mean}, {name: lda, dim: 12}, {name: length_norm}]\n"
@@ -29,11 +29,11 @@ def experiment(tmp_path):
     """Kaldi's golden vectors as an experiment: two sets, a back end, scores, data directories."""
     exp, data = tmp_path / "exp", tmp_path / "data"
     (keys, vectors), (more, others), (models, means) = (
-        vectors_of("enroll"),
-        vectors_of("test"),
-        vectors_of("enroll_mean"),
+        golden_vectors("enroll"),
+        golden_vectors("test"),
+        golden_vectors("enroll_mean"),
     )
-    write_embeddings(exp / "embeddings" / "train", dict(zip(*vectors_of("train"), strict=True)))
+    write_embeddings(exp / "embeddings" / "train", dict(zip(*golden_vectors("train"), strict=True)))
     write_embeddings(
         exp / "embeddings" / "test", dict(zip([*keys, *more], [*vectors, *others], strict=True))
     )
@@ -229,7 +229,10 @@ def test_a_copied_folder_of_ivectors_is_found_beside_its_lists(kaldi, tmp_path):
         "backend": [],
     }
     keys, vectors = read_vectors(tmp_path / "exp" / "embeddings" / "test" / "xvector.scp")
-    assert (keys, vectors.tolist()) == (vectors_of("test")[0], vectors_of("test")[1].tolist())
+    assert (keys, vectors.tolist()) == (
+        golden_vectors("test")[0],
+        golden_vectors("test")[1].tolist(),
+    )
 
 
 def test_an_export_is_what_kaldis_scripts_expect(experiment, tmp_path):
@@ -364,7 +367,7 @@ def test_the_commands_are_those_that_made_the_golden_files():
     assert cosine == made["scores_cosine"].replace(
         "cat trials | awk '{print \\$1, \\$2}' |", "awk '{print \\$1, \\$2}' trials |"
     )
-    assert chain_of("scp:x", [], ".", []) == "scp:x"
+    assert links_rspecifier("scp:x", [], ".", []) == "scp:x"
 
 
 def broken(kaldi, case):

@@ -60,8 +60,8 @@ def test_all_targets_and_as_many_impostors_of_each_kind_as_there_are(tmp_path, c
     assert lines == sorted(lines)
     assert len(lines) == len(set(lines))
     assert (
-        "only 32 same_sex impostor trials exist, 120 were asked for; only 64 "
-        "cross_sex impostor trials exist, 120 were asked for"
+        "only 32 same_sex nontarget trials exist, 120 were asked for; only 64 "
+        "cross_sex nontarget trials exist, 120 were asked for"
     ) in capsys.readouterr().out
     kinds = json.loads((data / "trials.json").read_text())["kinds"]
     assert kinds["same_sex"] == {"wanted": 120, "there": 32, "drawn": 32}
@@ -141,7 +141,7 @@ def test_a_model_of_two_sessions_has_utterances_of_both(tmp_path, capsys):
     with pytest.raises(
         UserError,
         match=(
-            "the design has 0 target and 0 impostor trials.*4 of 4 speakers have too few "
+            "the design has 0 target and 0 nontarget trials.*4 of 4 speakers have too few "
             "utterances for a model"
         ),
     ):

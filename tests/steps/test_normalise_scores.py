@@ -13,7 +13,7 @@ from utils.archive import read_vectors
 from utils.data_dir import read_map
 from utils.errors import UserError
 from utils.receipts import read_receipt
-from utils.scoring.score_files import read_scores, receipt_of
+from utils.scoring.score_files import read_scores, score_receipt
 
 SPEAKERS, UTTERANCES, DIMENSIONS = 6, 4, 5
 
@@ -139,7 +139,7 @@ def test_the_cohort_and_the_statistics_of_each_side_are_written(work):
     assert list(means) == list(deviations) == sorted({*enrol, *test})
     assert all(-1 < float(value) < 1 for value in means.values())
     assert all(0 < float(value) < 1 for value in deviations.values())
-    receipt = read_receipt(receipt_of(normalised(work)))
+    receipt = read_receipt(score_receipt(normalised(work)))
     assert receipt["counts"] == {
         "trials": len(enrol),
         "sides": len(means),
@@ -236,7 +236,7 @@ def test_test_speakers_in_the_cohort_are_refused_by_name_or_watermarked(work):
         normalised(work, **options)
     assert not (work / "scores" / "test" / "normalised.scores").exists()
     path = normalised(work, **options, allow_leakage=True)
-    assert read_receipt(receipt_of(path))["counts"]["watermarks"] == [
+    assert read_receipt(score_receipt(path))["counts"]["watermarks"] == [
         "leakage: 1 of 6 speakers of test set test are in the cohort (t2)"
     ]
 
@@ -337,7 +337,7 @@ def test_a_cohort_vector_that_is_not_finite_is_named(work):
 def test_a_side_without_embedding_or_without_speaker_is_named(work):
     path = scored(work)
     path.write_text(path.read_text() + "t0-0 stranger 0.5\n")
-    receipt_of(path).unlink()
+    score_receipt(path).unlink()
     with pytest.raises(UserError, match="no speaker for 'stranger'"):
         normalised(work)
     utt2spk = work / "data" / "test" / "utt2spk"

@@ -15,7 +15,7 @@ from utils.archive import read_scp, read_vector
 from utils.audio import read_audio, to_int16
 from utils.data_dir import DataDir, read_data_dir, read_map, validate_data_dir, write_data_dir
 from utils.errors import UserError
-from utils.packed.facts import cut_of
+from utils.packed.facts import describe_cut
 from utils.packed.reader import PackedReader
 
 
@@ -86,7 +86,10 @@ def test_the_last_seconds_are_the_end_of_what_trimming_leaves_and_shorter_ones_s
         samples = read_audio(entry)[0]
         assert np.array_equal(read_audio(last[utterance])[0], samples[-RATE:])
         assert np.array_equal(read_audio(every[utterance])[0], samples)
-    assert (cut_of(tmp_path / "last"), cut_of(tmp_path / "trimmed")) == ("cut to the last 1 s", "")
+    assert (describe_cut(tmp_path / "last"), describe_cut(tmp_path / "trimmed")) == (
+        "cut to the last 1 s",
+        "",
+    )
     pack(data, tmp_path / "untrimmed", last_seconds=1.0)
     assert not (tmp_path / "untrimmed" / "vad.scp").exists(), "decisions are of the whole"
     validate_data_dir(tmp_path / "untrimmed", audio=True)

@@ -18,7 +18,7 @@ from utils.archive import ArchiveWriter, read_vectors
 from utils.embeddings.inference import open_packed
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
-from utils.evaluation.results import series_of
+from utils.evaluation.results import series_name
 from utils.scoring.score_files import read_scores
 
 CROPS = "name: crops\nnum_crops: 3\ncrop_seconds: 0.4\nkeep: rows\n"
@@ -269,8 +269,8 @@ def test_results_name_the_protocol_of_each_score_file(work):
         ("whole-centre_2s", "cosine"),
         ("crops", "cosine"),
     ]
-    assert [series_of(row) for row in rows] == ["exp", "exp, whole-centre_2s", "exp, crops"]
-    assert series_of(rows[2] | {"backend": "bvector"}) == "exp, bvector, crops"
+    assert [series_name(row) for row in rows] == ["exp", "exp, whole-centre_2s", "exp, crops"]
+    assert series_name(rows[2] | {"backend": "bvector"}) == "exp, bvector, crops"
 
 
 def test_models_of_matrices_are_means_row_by_row(work):

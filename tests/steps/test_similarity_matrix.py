@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.evaluation.sets import read_watermarks
 from utils.receipts import Task
 from utils.report.similarity import similarity_section
-from utils.scoring.score_files import receipt_of, write_scores
+from utils.scoring.score_files import score_receipt, write_scores
 
 DESIGN = 'apart_by: utt2prompt\nwatermark: "texts differ"\n'
 
@@ -108,7 +108,7 @@ def test_matrix_rates_and_section_of_an_experiment(packed, tmp_path):
     )
     values[np.flatnonzero(~is_target)[0]] = 0.9
     write_scores(scores, enrol, test, values)
-    task = Task(scores.parent, receipt_of(scores).stem, format=1, inputs={}, options={})
+    task = Task(scores.parent, score_receipt(scores).stem, format=1, inputs={}, options={})
     assert not task.is_done()
     task.finish([scores])
     counts = similarity_matrix(scores, tmp_path / "made", tmp_path / "exp" / "similarity" / "test")

@@ -9,7 +9,7 @@ import pytest
 from steps.score import score
 from steps.train_backend import train_backend
 from tests.conftest import ROOT
-from tests.steps.backends.kaldi_golden import GOLDEN, training, vectors_of
+from tests.steps.backends.kaldi_golden import GOLDEN, golden_vectors, training
 from tests.steps.test_score import say_where_from
 from utils.archive import ArchiveWriter, read_matrix, write_text_vectors
 from utils.archive.plda import read_plda
@@ -31,9 +31,9 @@ def write_embeddings(folder, keys, vectors, name="xvector"):
 @pytest.fixture
 def work(tmp_path):
     """The golden vectors as folders, their speakers and trials."""
-    write_embeddings(tmp_path / "train", *vectors_of("train"))
-    write_embeddings(tmp_path / "adapt", *vectors_of("adapt"))
-    (keys, vectors), (more, others) = vectors_of("enroll"), vectors_of("test")
+    write_embeddings(tmp_path / "train", *golden_vectors("train"))
+    write_embeddings(tmp_path / "adapt", *golden_vectors("adapt"))
+    (keys, vectors), (more, others) = golden_vectors("enroll"), golden_vectors("test")
     write_embeddings(tmp_path / "test", [*keys, *more], [*vectors, *others])
     return tmp_path
 
@@ -133,7 +133,7 @@ def test_kaldi_files_replace_ours(work):
 
 def test_speakers_of_an_archive_count_as_many_utterances_as_num_utts_says(work):
     backend = trained(work, CHAIN)
-    models, means = vectors_of("enroll_mean")
+    models, means = golden_vectors("enroll_mean")
     write_embeddings(work / "test", models, means, "spk_xvector")
     num_utts = dict(
         line.split() for line in (GOLDEN / "enroll_num_utts.txt").read_text().splitlines()
@@ -153,7 +153,7 @@ def test_speakers_of_an_archive_count_as_many_utterances_as_num_utts_says(work):
 
 def test_a_speaker_without_a_number_is_named(work):
     backend = trained(work, CHAIN)
-    write_embeddings(work / "test", *vectors_of("enroll_mean"), "spk_xvector")
+    write_embeddings(work / "test", *golden_vectors("enroll_mean"), "spk_xvector")
     (work / "test" / "num_utts.ark").write_text("spk000 3\n")
     with pytest.raises(
         UserError,
@@ -283,7 +283,7 @@ def test_plda_without_speakers_is_refused(work, command):
 
 def bad_training(case):
     """Keys, vectors and speakers with a fault."""
-    (vectors, speakers), (keys, _) = training(), vectors_of("train")
+    (vectors, speakers), (keys, _) = training(), golden_vectors("train")
     vectors = vectors.copy()
     if case == "one_speaker":
         speakers = ["a"] * len(keys)
@@ -337,7 +337,7 @@ def test_bad_training_embeddings_are_one_line_and_leave_no_file(tmp_path, comman
 
 
 def test_one_duplicate_is_counted_and_no_error(work, capsys):
-    keys, vectors = vectors_of("train")
+    keys, vectors = golden_vectors("train")
     vectors[5] = vectors[4]
     write_embeddings(work / "train", keys, vectors)
     assert json.loads((trained(work, CHAIN) / "training.json").read_text())["duplicates"] == 1
@@ -373,7 +373,7 @@ def test_a_truncated_file_or_one_of_another_type_is_named(work, name, content, m
 
 def test_a_zero_test_vector_is_named(work):
     backend = trained(work, "name: plda\n")
-    keys, vectors = vectors_of("test")
+    keys, vectors = golden_vectors("test")
     vectors[3] = 0
     write_embeddings(work / "test", keys, vectors)
     (work / "trials").write_text(f"{keys[3]} {keys[4]} target\n{keys[3]} {keys[5]} nontarget\n")
@@ -382,7 +382,7 @@ def test_a_zero_test_vector_is_named(work):
 
 
 def test_adaptation_vectors_of_other_dimensions_are_refused(work):
-    keys, vectors = vectors_of("adapt")
+    keys, vectors = golden_vectors("adapt")
     write_embeddings(work / "adapt", keys, vectors[:, :20])
     with pytest.raises(
         UserError, match="adapt: embeddings of 20 dimensions, those of .*train have 24"

@@ -52,7 +52,7 @@ def config(corpus, tmp_path):
     return path
 
 
-def words_of(corpus, config, output, *before):
+def split_words(corpus, config, output, *before):
     places = [
         str(word) for word in (corpus / "train", corpus / "dev", config, output, "--num-threads", 1)
     ]
@@ -82,7 +82,7 @@ def finish(process):
 
 def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_path, monkeypatch):
     (tmp_path / "notes").mkdir()
-    words = words_of(
+    words = split_words(
         corpus, config, tmp_path / "undisturbed", "tests/two_processes.py", str(tmp_path / "notes")
     )
     finish(start(words))
@@ -111,7 +111,7 @@ def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_pat
         ]
         print(f"{folder}: losses {losses[0]}, of one process {losses[1]}")
 
-    process = start(words_of(corpus, config, tmp_path / "exp", "-m", "steps.train"))
+    process = start(split_words(corpus, config, tmp_path / "exp", "-m", "steps.train"))
     end = time.monotonic() + PATIENCE_SECONDS
     while not (
         tmp_path / "exp" / "checkpoints" / "step-0000002.pt"
@@ -122,7 +122,7 @@ def test_two_processes_draw_as_one_and_go_on_when_killed(corpus, config, tmp_pat
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     print(f"killed with checkpoints {steps_on_disk(tmp_path / 'exp')}")
-    finish(start(words_of(corpus, config, tmp_path / "exp", "-m", "steps.train")))
+    finish(start(split_words(corpus, config, tmp_path / "exp", "-m", "steps.train")))
     assert_same_end(tmp_path / "exp", tmp_path / "undisturbed")
     assert_same_end(
         tmp_path / "exp" / "phases" / "1_ge2e", tmp_path / "undisturbed" / "phases" / "1_ge2e"

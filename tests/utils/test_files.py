@@ -16,7 +16,14 @@ from tests.launched import Launching
 from tests.mounts import small_disk
 from utils import files
 from utils.errors import UserError
-from utils.files import atomic_write, half_moved, make_folder, move_aside, publish, wait_until_there
+from utils.files import (
+    atomic_write,
+    make_folder,
+    move_aside,
+    publish,
+    staging_folder,
+    wait_until_visible,
+)
 from utils.launchers.array import End
 from utils.launchers.failures import still_unfinished
 
@@ -67,8 +74,8 @@ def test_nothing_is_moved_aside_if_a_part_lies_on_another_mount(tmp_path, other_
 def test_an_interrupted_move_aside_is_completed(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
-    half_moved(tmp_path, ".mine").mkdir()
-    (tmp_path / "a").rename(half_moved(tmp_path, ".mine") / "a")
+    staging_folder(tmp_path, ".mine").mkdir()
+    (tmp_path / "a").rename(staging_folder(tmp_path, ".mine") / "a")
     assert move_aside(tmp_path, ["a", "b"], ".mine") == tmp_path / "old.1"
     assert [path.name for path in tmp_path.iterdir()] == ["old.1"]
     assert {path.name: path.read_text() for path in (tmp_path / "old.1").iterdir()} == {
@@ -126,15 +133,15 @@ def test_waiting_for_late_files_ends_when_they_appear_or_time_is_up(tmp_path, la
     (tmp_path / "x").touch()
     late(tmp_path / "x")
     began = time.monotonic()
-    wait_until_there([tmp_path / "x"], 0)
+    wait_until_visible([tmp_path / "x"], 0)
     assert not (tmp_path / "x").exists(), "0 s: no waiting"
     assert capsys.readouterr().err == ""
-    wait_until_there([tmp_path / "x"], 600)
+    wait_until_visible([tmp_path / "x"], 600)
     assert (tmp_path / "x").exists()
     assert time.monotonic() - began > LATE_SECONDS - 0.5
     assert "x is not visible yet: waiting up to 600 s" in capsys.readouterr().err
     began = time.monotonic()
-    wait_until_there([tmp_path / "never"], 0.5)
+    wait_until_visible([tmp_path / "never"], 0.5)
     assert 0.5 <= time.monotonic() - began < 100
 
 

@@ -8,7 +8,7 @@ from local.corpus import read_protocol
 from local.voices.lists import read_rows
 from utils.data_dir.ledger import utterances_in_trials
 from utils.errors import UserError
-from utils.files import read_foreign_lines, read_lines, words_of
+from utils.files import read_foreign_lines, read_lines, split_words
 from utils.scoring.cohort import read_cohort
 
 NO_ENDS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
@@ -20,7 +20,7 @@ def test_only_lf_ends_a_line(letter, tmp_path):
     (tmp_path / "x").write_bytes(f"a{letter}b\nc\n\nd".encode())
     assert read_lines(tmp_path / "x") == [f"a{letter}b", "c", "", "d"]
     assert read_foreign_lines(tmp_path / "x") == [f"a{letter}b", "c", "", "d"]
-    assert words_of(f" \ta{letter}b  c\t ") == [f"a{letter}b", "c"]
+    assert split_words(f" \ta{letter}b  c\t ") == [f"a{letter}b", "c"]
 
 
 def test_a_foreign_list_may_be_one_of_windows(tmp_path):
@@ -46,8 +46,8 @@ def test_the_command_in_the_message_removes_the_byte_order_mark(tmp_path):
 
 
 def test_the_number_of_splits_can_be_limited():
-    assert words_of("a \t b  c ", 1) == ["a", "b  c"]
-    assert words_of("\r") == words_of(" \t") == words_of("") == []
+    assert split_words("a \t b  c ", 1) == ["a", "b  c"]
+    assert split_words("\r") == split_words(" \t") == split_words("") == []
 
 
 @pytest.mark.parametrize("letter", NO_ENDS)

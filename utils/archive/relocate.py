@@ -53,7 +53,7 @@ def relocate_scp(
     changed = 0
     moved = {}
     for key, entry in entries.items():
-        moved[key] = entry if _is_pipe(entry) else relocated(entry, scp, relocation)
+        moved[key] = entry if _is_pipe(entry) else relocate_entry(entry, scp, relocation)
         changed += moved[key] != entry
     old = relocation.old
     if old and not any(_is_below(entry, old) for entry in entries.values()):
@@ -90,7 +90,7 @@ def _split_path(entry: str) -> tuple[str, str]:
     return entry[:end], entry[end:]
 
 
-def relocated(entry: str, scp: Path, relocation: Relocation) -> str:
+def relocate_entry(entry: str, scp: Path, relocation: Relocation) -> str:
     """An entry of ``scp`` (``file`` or ``file:offset``, possibly a range) with another path."""
     path, suffix = _split_path(entry)
     if relocation.old is not None and relocation.new is not None:

@@ -7,8 +7,8 @@ check the bytes of headers, `utterances` reads the utterances of a data director
 from utils.audio.channels import (
     Channel,
     ChannelCounts,
-    channels_in_words,
-    refuse_negative,
+    describe_channels,
+    refuse_negative_channel,
     sounding_channels,
 )
 from utils.audio.read import FULL_SCALE, audio_header, audio_info, read_audio, resample, to_int16
@@ -22,9 +22,9 @@ __all__ = [
     "UtteranceReader",
     "audio_header",
     "audio_info",
-    "channels_in_words",
+    "describe_channels",
     "read_audio",
-    "refuse_negative",
+    "refuse_negative_channel",
     "resample",
     "sounding_channels",
     "to_int16",

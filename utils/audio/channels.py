@@ -25,13 +25,13 @@ def resolve_channel(entry: str, channel: Channel, channels: int) -> Channel:
     return channel
 
 
-def refuse_negative(channel: Channel) -> None:
+def refuse_negative_channel(channel: Channel) -> None:
     """Raise UserError for a negative channel."""
     if channel != "mean" and channel < 0:
         raise UserError(f"--channel: {channel}, expected 0 or more, or mean")
 
 
-def channels_in_words(channels: int, channel: Channel) -> str:
+def describe_channels(channels: int, channel: Channel) -> str:
     """The channel read and the number of channels, for a ledger; empty if there is no choice."""
     if channels > 1 and channel == "mean":
         return f"of {channels} channels, their mean is taken"
@@ -94,7 +94,7 @@ class ChannelCounts:
     ) -> None:
         """Count an utterance; `read_other` returns the samples of another channel."""
         self.rates[rate] += 1
-        description = channels_in_words(channels, self.channel)
+        description = describe_channels(channels, self.channel)
         if description:
             self.counts[description] += 1
         sounding = sounding_channels(samples, self.channel, channels, read_other)

@@ -17,7 +17,7 @@ SYSTEM_NAMES = {  # in lower case; besides, all names that begin with a dot
 }
 
 
-def left_by_system(name: str) -> str:
+def system_file_kind(name: str) -> str:
     """Kind of a system file or folder by its name, such as ``._*``; empty for any other file."""
     if name.startswith("._"):
         return "._*"
@@ -26,8 +26,8 @@ def left_by_system(name: str) -> str:
     return ".*" if name.startswith(".") else ""
 
 
-def left_out_in_words(left_out: Mapping[str, int]) -> str:
-    """Numbers of ignored files of each kind of `left_by_system`, for a message; empty: none."""
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """Numbers of ignored files of each kind of `system_file_kind`, for a message; empty: none."""
     if not left_out:
         return ""
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(left_out.items()))

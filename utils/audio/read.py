@@ -29,7 +29,7 @@ from utils.audio.containers import (
 )
 from utils.audio.ffmpeg import compressed_format, compressed_info, decode
 from utils.audio.pipes import may_end_early, run_entry
-from utils.errors import UnreadableAudio, is_of_the_machine
+from utils.errors import UnreadableAudio, is_resource_shortage
 
 ARCHIVE = re.compile(r"(.+):([0-9]{1,18})")  # entry of wav.scp: an archive and an offset in bytes
 FULL_SCALE = 32768  # a 16-bit sample divided by this lies in [-1, 1)
@@ -270,7 +270,7 @@ def _open_entry(
                 reason = f"cannot be read: {error.error_string}{describe_coding(file)}"
                 raise UnreadableAudio(entry, reason) from None
     except OSError as error:
-        if is_of_the_machine(error):  # otherwise the step would drop good audio
+        if is_resource_shortage(error):  # otherwise the step would drop good audio
             raise
         raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
 

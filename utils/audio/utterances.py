@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from utils.audio.channels import Channel, ChannelCounts, refuse_negative
+from utils.audio.channels import Channel, ChannelCounts, refuse_negative_channel
 from utils.audio.ffmpeg import SUFFIXES, require_ffmpeg
 from utils.audio.read import UNKNOWN_FRAMES, audio_info, read_with_channels
 from utils.errors import UnreadableAudio
@@ -41,7 +41,7 @@ class UtteranceReader:
     ):
         require_ffmpeg(wav_scp.values())
         channel = options.get("channel", 0)
-        refuse_negative(channel)
+        refuse_negative_channel(channel)
         self.wav_scp, self.segments, self.options = wav_scp, segments, options
         # (entry, channel), samples, rate and channels of the last recording that a process decoded:
         # its segments usually follow each other

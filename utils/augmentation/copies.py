@@ -40,7 +40,7 @@ class Copy:
         return f"{self.prefix}{self.original}-{self.suffix}"
 
 
-def policies_of_copies(
+def copy_policies(
     section: dict, copies: int, suffix: str, one_copy_per_transform: bool
 ) -> list[tuple[str, dict]]:
     """Suffix and policy of each copy of an utterance; the first is copy number 1.
@@ -92,7 +92,7 @@ def transform_label(transform: dict) -> str:
 class CopyMaker:
     """Makes copies when they are read by name, as `utils.packed.packer.Utterances`.
 
-    `policies` come from `policies_of_copies`, `where` is the policy's file, for messages; `keys`
+    `policies` come from `copy_policies`, `where` is the policy's file, for messages; `keys`
     are the reader's utterances in order.  `records`: copy -> record of its augmentation, once read.
     UserError: the bank lacks what the policy needs.
     """

@@ -7,7 +7,7 @@ the signature of a class or function and builds it; `differences` compares resol
 
 from utils.config.differences import differences, first_difference, shown
 from utils.config.files import read_yaml, yaml_files
-from utils.config.sections import build, check_options, make, parameters_of, resolved_options
+from utils.config.sections import build, check_options, make, resolved_options, signature_parameters
 
 __all__ = [
     "build",
@@ -15,9 +15,9 @@ __all__ = [
     "differences",
     "first_difference",
     "make",
-    "parameters_of",
     "read_yaml",
     "resolved_options",
     "shown",
+    "signature_parameters",
     "yaml_files",
 ]

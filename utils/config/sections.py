@@ -101,7 +101,7 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     if not isinstance(options, dict):
         found = describe_value(options)
         raise UserError(f"{where}: found {found}, expected a mapping 'key: value'")
-    parameters = parameters_of(part).items()
+    parameters = signature_parameters(part).items()
     known = {name: parameter for name, parameter in parameters if name not in given}
     for key in options:
         if key not in known:
@@ -136,7 +136,7 @@ def _options_location(options: Any, where: str) -> str:
     return where
 
 
-def parameters_of(part: Callable) -> dict[str, inspect.Parameter]:
+def signature_parameters(part: Callable) -> dict[str, inspect.Parameter]:
     """The parameters of a class or function, with their annotations evaluated.
 
     Parameters
@@ -231,7 +231,7 @@ def resolved_options(
         part = part[options["name"]]
     defaults = {
         name: parameter.default
-        for name, parameter in parameters_of(part).items()
+        for name, parameter in signature_parameters(part).items()
         if parameter.default is not parameter.empty
     }
     values = named | defaults | options

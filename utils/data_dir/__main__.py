@@ -27,7 +27,7 @@ from utils.data_dir.directory import DataDir, problems_and_notes, read_data_dir,
 from utils.data_dir.lists import new_folder, refuse_existing
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
-from utils.files import read_foreign_lines, words_of
+from utils.files import read_foreign_lines, split_words
 
 
 def validate(
@@ -129,7 +129,7 @@ def _first_column(path: Path | None) -> list[str] | None:
         return None
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected one id per line; correct the path")
-    rows = [words_of(line) for line in read_foreign_lines(path)]
+    rows = [split_words(line) for line in read_foreign_lines(path)]
     return [words[0] for words in rows if words]
 
 

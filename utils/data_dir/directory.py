@@ -11,7 +11,7 @@ from utils.data_dir.formats import (
     ReadTables,
     Tables,
     line_faults,
-    lists_of,
+    list_names,
     parse,
 )
 from utils.data_dir.lists import as_map, map_bytes, new_folder, problem, raise_first, write_contents
@@ -139,7 +139,7 @@ def list_files(path: Path) -> list[str]:
             f"{path}: no such folder, expected a data directory "
             "(wav.scp or feats.scp, utt2spk, spk2utt); make it, or correct the path"
         )
-    return lists_of(path)
+    return list_names(path)
 
 
 def _read_tables(path: Path) -> ReadTables:
@@ -313,7 +313,7 @@ def write_data_dir(data: DataDir, path: str | Path) -> None:
             write_contents(contents, folder)
         return
     write_contents(contents, path)
-    for file in lists_of(path):
+    for file in list_names(path):
         if file not in contents:
             (path / file).unlink()
 

@@ -92,7 +92,7 @@ def is_list(file: str) -> bool:
     return file in FORMATS or MAP.fullmatch(file) is not None
 
 
-def lists_of(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     """Names of the lists in a folder, in byte order; none for a folder that does not exist."""
     return sorted(path.name for path in folder.glob("*") if is_list(path.name))
 

@@ -16,7 +16,7 @@ from utils.files import atomic_write, read_json_object, read_lines
 # cannot be opened, no samples, fewer samples than the header says, NaN or Inf
 UNREADABLE = "unreadable"
 POLICY = "policy:"  # + the rule: policy:short, policy:little_speech, policy:silent
-FATES_OF_PIECES = ("packed", "short", "silent")
+PIECE_OUTCOMES = ("packed", "short", "silent")
 # First words of the remarks on kept utterances that a ledger counts.
 FOUND = ("of ", "with ", "upsampled ")
 # defaults of the steps; one utterance is always allowed
@@ -29,7 +29,7 @@ class Ledger:
     ``where`` is the data directory, for messages.  Utterances in ``in_trials`` may not be dropped,
     unless ``allow_missing_trials``: their trials are then lost, and counted in ``lost_trials``,
     which watermarks every result.  ``kept`` lists utterances, ``dropped`` maps them to (reason,
-    detail), ``pieces`` counts the pieces of split utterances by `FATES_OF_PIECES`, and ``found``
+    detail), ``pieces`` counts the pieces of split utterances by `PIECE_OUTCOMES`, and ``found``
     counts kept utterances by a remark that begins with one of `FOUND`.
     """
 
@@ -95,7 +95,7 @@ class Ledger:
             text += f"; pieces: {_join_counts(self.pieces)}"
         return text
 
-    def found_lines(self) -> list[str]:
+    def observation_lines(self) -> list[str]:
         """A line for each remark: ``data/x/train: 16 of 20 utterances of 2 channels, ...``."""
         lines = []
         for phrase, number in sorted(self.found.items()):
@@ -199,7 +199,7 @@ def read_counts(path: Path) -> Counter[str]:
     return Counter(read_json_object(path, dict.fromkeys(counts, int), "a ledger"))
 
 
-def lost_trials_of(data: Path) -> int:
+def count_lost_trials(data: Path) -> int:
     """Number of trials that a data directory has lost; 0 if it has no ledger."""
     path = Path(data) / "ledger.json"
     return read_counts(path)["lost_trials"] if path.exists() else 0

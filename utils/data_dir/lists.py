@@ -29,9 +29,9 @@ from utils.files import (
     make_folder,
     publish,
     read_lines,
+    split_words,
     temporary_path,
     without_mark,
-    words_of,
 )
 
 
@@ -276,7 +276,7 @@ def read_spk2utt(path: Path) -> dict[str, list[str]]:
     """
     models: dict[str, list[str]] = {}
     for number, line in enumerate(read_lines(path), 1):
-        model, *members = words_of(line) or [""]
+        model, *members = split_words(line) or [""]
         if not members:
             raise UserError(
                 f"{path}:{number}: '{line}', expected 2 or more fields: <model> <utterance> ...; "

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from utils.doctor.findings import BAD, OK, WARNING, Finding, graded, in_turn, joined
-from utils.machine import existing_parent, nearest
+from utils.machine import existing_parent, nearest_existing
 
 GIB, MIB = 2**30, 2**20
 TESTED_BYTES = 64 * MIB
@@ -28,7 +28,7 @@ with open(sys.argv[1], 'a') as file:
 
 def check_disk(workdir: Path) -> Iterator[Finding]:
     """Run all checks, in a temporary folder of the workdir."""
-    home, existing = existing_parent(workdir), nearest(workdir)
+    home, existing = existing_parent(workdir), nearest_existing(workdir)
     if home != existing:
         kind = "a file"
         if existing.is_symlink():

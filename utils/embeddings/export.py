@@ -26,7 +26,7 @@ MAX_CHARACTERS = 160  # of an error in a message
 NPZ, HDF5 = {".npz"}, {".h5", ".hdf5"}
 
 
-def kind_of(path: Path) -> str:
+def array_format(path: Path) -> str:
     """``npz`` or ``hdf5``, by the extension of a name; UserError for another one."""
     if path.suffix in NPZ:
         return "npz"
@@ -41,7 +41,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], provenance: Mappi
     The same bytes for the same content. UserError: HDF5 without h5py.
     """
     facts = json.dumps(dict(provenance), sort_keys=True)
-    if kind_of(path) == "hdf5":
+    if array_format(path) == "hdf5":
         _write_hdf5(path, arrays, facts)
         return
     with atomic_write(path, "wb") as file:
@@ -69,7 +69,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     UserError: no such file, another format, ``utterances`` or ``embeddings`` missing, or arrays
     that do not fit together.
     """
-    kind = kind_of(path)
+    kind = array_format(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")
     with damaged(path, kind):

@@ -72,19 +72,19 @@ def read_trial_vectors(
     enrol_names, enrol_vectors = names, vectors
     if enrol_folder != folder:
         enrol_names, enrol_vectors = read_embeddings(enrol_folder)
-    test_rows = rows_of(test, _number(names))
+    test_rows = look_up_rows(test, _number(names))
     means = None
     if models:
-        enrol_rows = rows_of(enrol, {})
+        enrol_rows = look_up_rows(enrol, {})
         means = _means_of_models(models, enrol_names, enrol_vectors, enrol_folder)
     else:
-        enrol_rows = rows_of(enrol, _number(enrol_names))
+        enrol_rows = look_up_rows(enrol, _number(enrol_names))
         if (enrol_rows < 0).any():
             means = _means_of_speakers(enrol_folder)
     num_utts = np.ones(len(enrol_names), np.int64)
     if means is not None:
         _refuse_other_sizes(enrol_vectors, enrol_folder / "xvector.scp", means.vectors, means.path)
-        rows_of_means = rows_of(enrol, _number(means.names, first=len(enrol_names)))
+        rows_of_means = look_up_rows(enrol, _number(means.names, first=len(enrol_names)))
         enrol_rows = np.where(enrol_rows >= 0, enrol_rows, rows_of_means)
         num_utts = np.concatenate([num_utts, np.array(means.num_utts, np.int64)])
         enrol_names = enrol_names + means.names
@@ -169,7 +169,7 @@ def _describe_size(embeddings: np.ndarray) -> str:
     return f"matrices of {embeddings.shape[1]} x {embeddings.shape[2]}"
 
 
-def rows_of(names: Sequence[str], row_by_name: Mapping[str, int]) -> np.ndarray:
+def look_up_rows(names: Sequence[str], row_by_name: Mapping[str, int]) -> np.ndarray:
     """Row of each of T names, -1 for unknown ones."""
     rows = map(row_by_name.get, names, repeat(-1))  # millions of names
     return np.fromiter(rows, np.int64, len(names))
@@ -193,7 +193,7 @@ def refuse_not_finite(
         )
 
 
-def speakers_of(keys: list[str], utt2spk: Path) -> list[str]:
+def look_up_speakers(keys: list[str], utt2spk: Path) -> list[str]:
     """Speaker of each utterance, from a list; UserError if one has none."""
     speaker_by_utterance = read_map(utt2spk)
     unknown = [key for key in keys if key not in speaker_by_utterance]

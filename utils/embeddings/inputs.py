@@ -154,7 +154,7 @@ def made_features(data: Path) -> dict | None:
     path = data / "feats.json"
     if not path.exists():
         return None
-    return read_json_object(path, mend="run steps.collect_feats again")
+    return read_json_object(path, remedy="run steps.collect_feats again")
 
 
 def compare_features(data: Path, trained_on: dict | None, where: Path) -> dict | None:

@@ -9,9 +9,9 @@ import numpy as np
 from utils.archive import ArchiveWriter, iterate_scp, read_scp
 from utils.archive.iterate import iterate_entries, read_integers
 from utils.archive.read import describe
-from utils.archive.relocate import Paths, Relocation, relocated
+from utils.archive.relocate import Paths, Relocation, relocate_entry
 from utils.errors import UserError
-from utils.files import atomic_write, sha256_of
+from utils.files import atomic_write, file_sha256
 
 KINDS = ("xvector", "ivector")
 BACKEND_FILES = ("mean.vec", "transform.mat", "plda")
@@ -61,7 +61,7 @@ def listed_vectors(
         relocation = Relocation("beside", root)
     for key, entry in entries.items():
         if entry[-1] not in "|]":
-            entries[key] = relocated(entry, scp, relocation)
+            entries[key] = relocate_entry(entry, scp, relocation)
     expected, first_length = "a float vector", None
     for key, vector in iterate_entries(entries):
         if first_length is None and vector.ndim == 1:
@@ -124,11 +124,11 @@ def copy_counts(source: Path, output: Path, speakers: list[str]) -> Path:
     return output
 
 
-def model_of(source: Path, sets: Mapping[str, tuple[Path, str]]) -> str:
+def network_digest(source: Path, sets: Mapping[str, tuple[Path, str]]) -> str:
     """A digest in place of the name of the network of Kaldi's folder; ``sets``: of `find_sets`."""
     if (source / "final.raw").is_file():
-        return sha256_of(source / "final.raw")
-    digests = "".join(sha256_of(folder / f"{kind}.scp") for folder, kind in sets.values())
+        return file_sha256(source / "final.raw")
+    digests = "".join(file_sha256(folder / f"{kind}.scp") for folder, kind in sets.values())
     return hashlib.sha256(digests.encode()).hexdigest()
 
 

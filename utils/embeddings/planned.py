@@ -41,12 +41,12 @@ def note_speakers(data: Path, utterances: Mapping[str, int]) -> None:
     MODE.note(SPEAKERS, data, dict(utterances))
 
 
-def rate_of_packed(packed: Path) -> int | None:
+def planned_rate_hz(packed: Path) -> int | None:
     """Sample rate in Hz that a folder will have; None: unknown."""
     return MODE.noted(RATE, packed)
 
 
-def network_of(experiment: Path) -> dict | None:
+def read_model_section(experiment: Path) -> dict | None:
     """Section ``model`` of an experiment's network, existing or planned; None: unknown."""
     planned = MODE.noted(NETWORK, experiment)
     config = experiment / "config.yaml"
@@ -55,7 +55,7 @@ def network_of(experiment: Path) -> dict | None:
     return planned
 
 
-def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) -> int | None:
+def planned_dimensions(folder: Path, models: Callable[[], Mapping[str, Callable]]) -> int | None:
     """Dimensions that the embeddings of a folder will have; None: unknown.
 
     ``models`` returns the registry of networks; it is called only if the YAML lacks the number,
@@ -67,7 +67,7 @@ def dimensions_of(folder: Path, models: Callable[[], Mapping[str, Callable]]) ->
         if receipt.exists():
             return existing_receipt(receipt)["counts"].get("dimension")
         return None
-    section = network_of(experiment)
+    section = read_model_section(experiment)
     if section is None:
         return None
     if "embedding_dim" in section:

@@ -21,7 +21,7 @@ def read_provenance(folder: str | Path) -> dict | None:
     """
     try:
         return read_json_object(
-            Path(folder) / "provenance.json", mend="extract the embeddings again"
+            Path(folder) / "provenance.json", remedy="extract the embeddings again"
         )
     except FileNotFoundError:
         return None
@@ -59,7 +59,7 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
     return lines
 
 
-def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
+def protocol_name(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
     """Name of the test protocol of embeddings (``whole`` if they have none).
 
     If enrolment sides are in another folder and by another protocol: both names, joined by ``-``.
@@ -71,7 +71,7 @@ def protocol_of(embeddings: str | Path, enrol_embeddings: str | Path | None = No
     return "-".join(dict.fromkeys(names))
 
 
-def comparison_of(embeddings: str | Path) -> Compare:
+def read_comparison(embeddings: str | Path) -> Compare:
     """Which rows of two matrices a trial compares by the test protocol of embeddings."""
     return (read_provenance(embeddings) or {}).get("compare", "all")
 

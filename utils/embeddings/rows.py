@@ -13,7 +13,7 @@ import numpy as np
 from utils.archive import iterate_scp, read_object, read_scp, read_vectors
 from utils.archive.read import describe
 from utils.errors import UserError
-from utils.files import words_of
+from utils.files import split_words
 
 PAIRS_AT_A_TIME = 1024  # two blocks of rows that stay in the processor's cache
 CELLS_AT_A_TIME = 1 << 22  # of a grid: 32 MB of scores
@@ -59,7 +59,7 @@ def has_matrices(scp: Path) -> bool:
     if not scp.is_file():
         return False
     with open(scp, "rb") as file:
-        words = words_of(file.readline().decode("utf-8", "replace").removesuffix("\n"), 1)
+        words = split_words(file.readline().decode("utf-8", "replace").removesuffix("\n"), 1)
     return len(words) == 2 and read_object(words[1], key=words[0]).ndim == 2
 
 
@@ -135,7 +135,7 @@ def score_matrices(
     return scores.reshape(pairs, rows).mean(axis=1, dtype=np.float64)
 
 
-def vectors_of(embeddings: np.ndarray) -> np.ndarray:
+def mean_rows(embeddings: np.ndarray) -> np.ndarray:
     """One vector (N, D) for each utterance; of matrices (N, R, D) the means of their rows."""
     if embeddings.ndim == 2:
         return embeddings

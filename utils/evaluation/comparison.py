@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from utils.evaluation.results import series_of
+from utils.evaluation.results import series_name
 from utils.evaluation.rows import Figures
 from utils.metrics.intervals import paired_difference
 
@@ -33,8 +33,8 @@ def compare_pairs(wholes: Sequence[tuple[Mapping, Figures]]) -> list[dict]:
         size = row["speakers"]
         entry = {
             "test_set": row["test_set"],
-            "first": series_of(row),
-            "second": series_of(other_row),
+            "first": series_name(row),
+            "second": series_name(other_row),
             "speakers": size,
         }
         reasons = row["no_interval"] | other_row["no_interval"]

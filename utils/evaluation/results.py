@@ -55,11 +55,11 @@ def text_table(rows: Sequence[dict]) -> str:
     hard = {}
     for row in rows:
         if row["subset"] == CHOSEN_SUBSET:
-            hard[series_of(row), row["test_set"]] = row["eer_percent"]
+            hard[series_name(row), row["test_set"]] = row["eer_percent"]
     whole = []
     for row in rows:
         if row["subset"] == "all":
-            key = series_of(row), row["test_set"]
+            key = series_name(row), row["test_set"]
             whole.append(row | {"hard": hard.get(key)})
     columns = SCREEN_COLUMNS.copy()
     if any(row["cllr"] is not None for row in whole):
@@ -76,7 +76,7 @@ def text_table(rows: Sequence[dict]) -> str:
     marks: dict[str, None] = {}
     for row in rows:
         marks |= dict.fromkeys(f"{row['test_set']}: {mark}" for mark in row["watermarks"])
-    for note in [*notes_of(rows), *marks, *reversals(rows, ["all"])]:
+    for note in [*table_notes(rows), *marks, *reversals(rows, ["all"])]:
         lines += wrap(note, WIDTH, subsequent_indent="  ")
     return "\n".join(lines)
 
@@ -96,8 +96,8 @@ def set_table(whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, in
     name has a line of its own.
     """
     first = whole[0]
-    trials = f"{first['targets']:,} target and {first['nontargets']:,} non-target trials"
-    title = f"{first['test_set']}: {trials}, {speakers_of(first)}"
+    trials = f"{first['targets']:,} target and {first['nontargets']:,} nontarget trials"
+    title = f"{first['test_set']}: {trials}, {describe_speakers(first)}"
     lines = wrap(title, WIDTH, subsequent_indent="  ")
     intervals = [interval_text(row) for row in whole]
     interval_width = max(len(interval) for interval in intervals)
@@ -127,9 +127,9 @@ def set_table(whole: Sequence[Mapping], columns: Mapping[str, tuple[str, str, in
 def short_names(whole: Sequence[Mapping]) -> list[str]:
     """Names of the series of a set; dots replace the first system's name at their beginning."""
     first = whole[0]["system"]
-    names = [series_of(whole[0])]  # in full: it shows what the dots replace
+    names = [series_name(whole[0])]  # in full: it shows what the dots replace
     for row in whole[1:]:
-        name = series_of(row)
+        name = series_name(row)
         rest = name.removeprefix(first)
         if rest != name and rest[:1] in ("-", ",") and len(first) > len(DOTS):
             name = DOTS + rest
@@ -145,13 +145,13 @@ def interval_text(row: Mapping) -> str:
     return f" [{ends[0]:5.2f}, {ends[1]:5.2f}]"
 
 
-def notes_of(rows: Sequence[Mapping]) -> list[str]:
+def table_notes(rows: Sequence[Mapping]) -> list[str]:
     """Notes below a table: what systems are centred by, and which figures have no interval."""
     whole = [row for row in rows if row["subset"] == "all"]
     systems: dict[str, list[str]] = {}
     for row in whole:
         if row.get("centred"):
-            systems.setdefault(row["centred"], []).append(series_of(row))
+            systems.setdefault(row["centred"], []).append(series_name(row))
     notes = []
     for how, series in systems.items():
         if not how.startswith("not"):
@@ -187,7 +187,7 @@ def reversals(rows: Sequence[Mapping], subsets: Sequence[str]) -> list[str]:
         note = reversal_note(row["eer_percent"])
         if not note or row["subset"] not in subsets:
             continue
-        name = f"{row['test_set']}, {series_of(row)}"
+        name = f"{row['test_set']}, {series_name(row)}"
         if row["subset"] != "all":
             name += f", {row['subset']}"
         lines.append(f"{name}: {note}")
@@ -216,7 +216,7 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     marks: list[str] = []
     for row in chosen:
-        cells = [row["test_set"], series_of(row)]
+        cells = [row["test_set"], series_name(row)]
         if several:
             cells.append(row["subset"])
         for name, (_, digits) in columns.items():
@@ -228,7 +228,7 @@ def markdown_table(rows: Sequence[dict], subsets: Sequence[str] = ("all",)) -> s
         cells += [count(row["targets"] + row["nontargets"]), count(row["speakers"])]
         lines.append("| " + " | ".join(cells) + " |")
         marks += row["watermarks"]
-    for note in [*notes_of(chosen), *dict.fromkeys(marks), *reversals(chosen, subsets)]:
+    for note in [*table_notes(chosen), *dict.fromkeys(marks), *reversals(chosen, subsets)]:
         lines.append(f"\n{note}")
     return "\n".join(lines) + "\n"
 
@@ -295,14 +295,14 @@ def count(number: int | None) -> str:
     return f"{number:,}"
 
 
-def speakers_of(row: Mapping) -> str:
+def describe_speakers(row: Mapping) -> str:
     """How many speakers a row's trials have, as text."""
     if row["speakers"] is None:
         return "unknown speakers"
     return f"{row['speakers']:,} speakers"
 
 
-def series_of(row: Mapping) -> str:
+def series_name(row: Mapping) -> str:
     """Name of one curve: system, back end unless cosine, and protocol unless whole utterances."""
     parts = [row["system"]]
     if row["backend"] not in ("", "cosine"):  # empty for scores of other programs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data_dir.ledger import lost_trials_of
+from utils.data_dir.ledger import count_lost_trials
 from utils.data_dir.lists import read_trial_list
 from utils.data_dir.trial_rules import no_error_rate
 from utils.errors import UserError
@@ -16,7 +16,7 @@ from utils.packed.facts import WATERMARKS
 from utils.receipts import existing_receipt
 from utils.scoring.backend_files import Families
 from utils.scoring.centring import read_centring
-from utils.scoring.score_files import receipt_of, scores_of_trials
+from utils.scoring.score_files import score_receipt, scores_of_trials
 from utils.trials.checked import read_labelled_trials
 
 
@@ -100,7 +100,7 @@ def read_watermarks(data: Path) -> list[str]:
     watermarks = []
     if (data / WATERMARKS).exists():
         watermarks = read_lines(data / WATERMARKS)
-    lost = lost_trials_of(data)
+    lost = count_lost_trials(data)
     if lost:
         watermarks.append(f"{lost} trials are lost: their audio was dropped")
     return watermarks
@@ -163,7 +163,7 @@ def read_system(
     marks: list[str] = []
     centrings: list[str | None] = []
     for path, fold, folder in zip(paths, folds, data, strict=True):
-        recorded = existing_receipt(receipt_of(path))["counts"]
+        recorded = existing_receipt(score_receipt(path))["counts"]
         counts.append(recorded)
         scores.append(scores_of_trials(path, fold.enrol, fold.test, folder / "trials"))
         marks += [*fold.watermarks, *recorded.get("watermarks", [])]

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.data_dir import read_map
 from utils.data_dir.lists import read_spk2utt
-from utils.embeddings.folders import rows_of
+from utils.embeddings.folders import look_up_rows
 from utils.errors import UserError
 
 WORDS = {"gender": "sex"}  # word in the name of a map -> word in results
@@ -138,7 +138,7 @@ def encode_sides(
     values = sorted(counts, key=lambda value: (-counts[value], value))
     index = {value: number for number, value in enumerate(values)}
     index_of_name = {name: index[value] for name, value in value_by_name.items()}
-    return rows_of(enrol, index_of_name), rows_of(test, index_of_name), values
+    return look_up_rows(enrol, index_of_name), look_up_rows(test, index_of_name), values
 
 
 def value_subsets(

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from utils.config import parameters_of
+from utils.config import signature_parameters
 from utils.features.normalisation import NormalisationOption, make_normalisation, normalise
 
 # options that the description of a front end has in another form
@@ -89,7 +89,7 @@ class FrontEnd(nn.Module):
 
         Sizes, other options that differ from their defaults, and normalisation.
         """
-        parameters = parameters_of(type(self))
+        parameters = signature_parameters(type(self))
         parts = [f"{self.num_bins} features", self._input()]
         for name, value in sorted(self.options.items()):
             if name not in DESCRIBED and value != parameters[name].default:

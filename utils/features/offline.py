@@ -47,7 +47,7 @@ def build_fixed_front_end(options: dict, where: str) -> tuple[FrontEnd, dict]:
 
 
 @torch.no_grad()
-def features_of(front_end: FrontEnd, samples_S: np.ndarray, device: str = "cpu") -> np.ndarray:
+def compute_features(front_end: FrontEnd, samples_S: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Features (T, F) float32 of one utterance; no frames if it is too short for one.
 
     ``samples_S`` is (S,) float32 in [-1, 1] at the front end's sample rate; the front end is on

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.files import look_anew
+from utils.files import refresh_listing
 from utils.launchers.array import CANCELLED, GONE, OVER_TIME, Array, End, read_log, substitute
 from utils.receipts import DONE, Status
 from utils.receipts.check import evaluate
@@ -113,7 +113,7 @@ def still_unfinished(
         time.sleep(min(LOOK_SECONDS, visible_seconds / 10))
         for job in late:
             for status in evaluate(substitute(command, job)):
-                look_anew(status.task.path.parent)
+                refresh_listing(status.task.path.parent)
         missing = unfinished(command, list(missing))
     return missing
 

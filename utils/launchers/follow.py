@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.launchers.array import GONE, Array, End, read_log
 from utils.launchers.engine import ENDED, RUNNING, WAITING, Engine, TaskState
 from utils.launchers.failures import unfinished
-from utils.launchers.record import Submission, alone_at, read_record, write_record
+from utils.launchers.record import Submission, lock_array, read_record, write_record
 from utils.launchers.script import NoAnswer
 
 SHORTEST_POLL_SECONDS, SHARE_OF_TIME_WAITED = 0.2, 0.05  # of the pause between two questions
@@ -40,7 +40,7 @@ def follow(engine: Engine, array: Array) -> dict[int, End]:
     gave no answer.
     """
     watch = Watch(engine, array)
-    with alone_at(watch.record), _signals_raised():
+    with lock_array(watch.record), _signals_raised():
         try:
             watch.adopt()
             watch.start()

@@ -63,7 +63,7 @@ def write_record(path: Path, launcher: str, submissions: Sequence[Submission]) -
 
 
 @contextmanager
-def alone_at(path: Path) -> Iterator[None]:
+def lock_array(path: Path) -> Iterator[None]:
     """Lock the array of a record; the kernel releases the lock of a dead launcher.
 
     UserError: another launcher works on the array.

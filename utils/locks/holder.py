@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.machine import started
+from utils.machine import process_start_time
 
 BEAT_SECONDS = 30
 # After this long without a heartbeat, a run from before the last boot of this host is dead.
@@ -36,7 +36,7 @@ def holder(run: int, command: str) -> dict:
     return {
         "command": command,
         "process": run,
-        "started": started(run),
+        "started": process_start_time(run),
         "host": socket.gethostname(),
         "machine": _machine(),
         "user": user,
@@ -66,8 +66,8 @@ def death(held: dict, silent_seconds: float) -> str:
     """
     if held["host"] != socket.gethostname():
         return _slurm_death(held["slurm_job"]) or _grid_engine_death(held["grid_engine_job"])
-    if is_near(held):
-        if held["started"] and started(held["process"]) == held["started"]:
+    if is_from_this_boot(held):
+        if held["started"] and process_start_time(held["process"]) == held["started"]:
             return ""
         return f"process {held['process']} is dead"
     if silent_seconds > SILENT_SECONDS:
@@ -123,7 +123,7 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def is_near(held: dict) -> bool:
+def is_from_this_boot(held: dict) -> bool:
     """True if a holder is from this boot of this host, so that its process can be checked."""
     return (held["host"], held["machine"]) == (socket.gethostname(), _machine())
 

@@ -31,11 +31,11 @@ from utils.locks.holder import (
     death,
     describe,
     holder,
-    is_near,
+    is_from_this_boot,
     is_same_run,
     read_holder,
 )
-from utils.machine import started
+from utils.machine import process_start_time
 
 # a file system without hard links
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -67,7 +67,11 @@ def _remove_half_written(lock: Path) -> None:
     """Remove temporary files of this lock by processes of this host that have died."""
     for path in lock.parent.glob(f"{glob.escape(lock.name)}.*.tmp"):
         host, _, process = path.name[len(lock.name) + 1 : -len(".tmp")].rpartition(".")
-        if host == socket.gethostname() and process.isdigit() and not started(int(process)):
+        if (
+            host == socket.gethostname()
+            and process.isdigit()
+            and not process_start_time(int(process))
+        ):
             path.unlink(missing_ok=True)
 
 
@@ -99,7 +103,7 @@ def _remove_dead(lock: Path, now: float, action: str = "taken over from") -> Non
         dead = death(held, silent_seconds)
         if not dead:
             remedy = "wait for it, or stop it"
-            if not is_near(held):
+            if not is_from_this_boot(held):
                 remedy = f"wait for it, stop it, or, if it is dead, remove {lock}"
             raise UserError(
                 f"{lock}: another run is at work here: {describe(held)}; "

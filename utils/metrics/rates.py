@@ -36,7 +36,7 @@ def sorted_scores(
     target, nontarget = np.sort(target), np.sort(nontarget)
     if not (target.size and nontarget.size):
         raise ValueError(
-            f"need target and non-target scores, got {target.size} and {nontarget.size}"
+            f"need target and nontarget scores, got {target.size} and {nontarget.size}"
         )
     ends = [target[0], target[-1], nontarget[0], nontarget[-1]]
     if not np.isfinite(ends).all():  # sorted: -inf is first, inf and NaN are last

@@ -13,7 +13,7 @@ WATERMARKS = "watermarks"
 SOUND = "sound.json"  # written by a step that makes a data directory from a packed one's audio
 
 
-def vad_of(data: Path) -> str:
+def vad_when_packed(data: Path) -> str:
     """Use of VAD decisions: ``trimmed when packed``, ``split when packed``, ``none``, ``unknown``.
 
     `data` is a packed data directory, or one made from it.
@@ -40,7 +40,7 @@ def _packing_options(data: Path) -> dict:
     return existing_receipt(receipts[0])["options"]
 
 
-def augmentation_of(data: Path) -> str:
+def describe_augmentation(data: Path) -> str:
     """Augmentation on disk: ``none``, or ``originals and copies aug1 by kaldi_voxceleb, seed 1``.
 
     `data` is a packed data directory, or one of augmented copies.
@@ -55,7 +55,7 @@ def augmentation_of(data: Path) -> str:
     return f"{originals}copies {copies} by {facts['policy_name']}, seed {facts['seed']}"
 
 
-def cut_of(data: Path) -> str:
+def describe_cut(data: Path) -> str:
     """How utterances were cut, or empty.
 
     ``cut to 2 s around the centre`` (steps.cut_audio), ``cut to the last 0.79 s`` (packing).
@@ -82,9 +82,9 @@ def _copies_facts(data: Path) -> dict:
 def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
     """Write ``sound.json``, the facts about the source's audio with a new cut, if any; its path."""
     facts = {
-        "vad": vad_of(source),
-        "augmentation": augmentation_of(source),
-        "cut": cut or cut_of(source),
+        "vad": vad_when_packed(source),
+        "augmentation": describe_augmentation(source),
+        "cut": cut or describe_cut(source),
     }
     with atomic_write(output / SOUND) as file:
         json.dump(facts, file, indent=1)
@@ -92,7 +92,7 @@ def write_sound_facts(source: Path, output: Path, cut: str = "") -> Path:
     return output / SOUND
 
 
-def of_one_cut(paths: Iterable[Path], packed: Path | None) -> list[Path]:
+def exclude_other_packed(paths: Iterable[Path], packed: Path | None) -> list[Path]:
     """The paths without those in folders of packed audio beside `packed`; None: all.
 
     For ``data/full/packed_16000``, those in ``data/full/packed_16000_trim`` are left out.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from utils.cli import run_subcommands
 from utils.errors import UserError
-from utils.files import look_anew
+from utils.files import refresh_listing
 from utils.locks.run_lock import acquire, active_runs, clear, lock_path
 from utils.plan.stages import Stage, examine
 from utils.plan.written_folders import describe_move, folders_to_lock, lockable_folders
@@ -45,7 +45,7 @@ def _examine_patiently(plan: Path, first: int, last: int) -> list[Stage]:
         time.sleep(min(1.0, visible_seconds / 10))
         for stage in late:
             for each in stage.statuses:
-                look_anew(each.task.path.parent)
+                refresh_listing(each.task.path.parent)
 
 
 def status(plan: Path, *, first: int = 0, last: int = 7) -> None:

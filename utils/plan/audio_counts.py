@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils.audio.leftovers import left_by_system
+from utils.audio.leftovers import system_file_kind
 from utils.data_dir.lists import read_map
 from utils.receipts import Task
 
@@ -73,13 +73,13 @@ def count_corpus(option: str, path: Path, seconds: float = COUNTING_SECONDS) -> 
     num_bytes, audio_seconds, whole = 0, 0.0, True
     deadline = time.monotonic() + seconds
     for parent, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not left_by_system(name)]
+        folders[:] = [name for name in folders if not system_file_kind(name)]
         if time.monotonic() > deadline:
             whole = False
             break
         for name in names:
             suffix = os.path.splitext(name)[1].lower()
-            if suffix not in BYTES_PER_SECOND or left_by_system(name):
+            if suffix not in BYTES_PER_SECOND or system_file_kind(name):
                 continue
             size = os.stat(os.path.join(parent, name)).st_size
             suffixes[suffix] += 1

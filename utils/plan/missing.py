@@ -11,8 +11,8 @@ from pathlib import Path
 from utils.audio.ffmpeg import MISSING as NO_FFMPEG
 from utils.audio.ffmpeg import SUFFIXES as NEED_FFMPEG
 from utils.doctor.cluster import SUBMITS
-from utils.files import no_folder
-from utils.machine import nearest
+from utils.files import describe_no_folder
+from utils.machine import nearest_existing
 from utils.plan.audio_counts import Corpus, list_wav_entries
 from utils.receipts import Task
 
@@ -47,9 +47,9 @@ def missing_inputs(unfinished: Sequence[Task]) -> list[str]:
 def unwritable_folders(homes: Iterable[Path]) -> list[str]:
     """A line for each folder of outputs that cannot be made or written to."""
     lines = []
-    for folder in sorted(set(map(nearest, homes))):
+    for folder in sorted(set(map(nearest_existing, homes))):
         if not folder.is_dir():
-            lines.append(f"{folder}: {no_folder(folder)}")
+            lines.append(f"{folder}: {describe_no_folder(folder)}")
         elif not os.access(folder, os.W_OK):
             lines.append(
                 f"{folder}: this user may not write there; give --workdir DIR, another folder"

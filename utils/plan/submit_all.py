@@ -9,7 +9,7 @@ from pathlib import Path
 from utils.cli import exit_with
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.launchers.record import Submission, alone_at, read_record, write_record
+from utils.launchers.record import Submission, lock_array, read_record, write_record
 from utils.launchers.script import ask, error_output, inherited_variables, refuse_letter
 from utils.launchers.site import Site, read_site
 from utils.locks.run_lock import locked
@@ -44,7 +44,7 @@ def chain_stages(
     stages = [stage for stage in examine(plan, last) if stage.number >= first and stage.commands]
     while stages and stages[0].state == DONE:
         stages.pop(0)
-    with alone_at(record):
+    with lock_array(record):
         _refuse_second_chain(record)
         with locked(folders_to_lock(plan, stages)):
             pass  # another run would block the first job; each job takes the locks itself

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.config import yaml_files
 from utils.errors import UserError
-from utils.files import read_json, sha256_of
+from utils.files import file_sha256, read_json
 
 Entries = Mapping[str, type | tuple[type, ...]]
 
@@ -88,8 +88,8 @@ def fingerprint(path: Path, is_config: bool = False) -> str:
         return hashlib.sha256(content.encode()).hexdigest()
     files = yaml_files(path) if is_config else [path]
     if len(files) == 1:
-        return sha256_of(path)
-    checksums = "".join(sha256_of(file) for file in files)
+        return file_sha256(path)
+    checksums = "".join(file_sha256(file) for file in files)
     return hashlib.sha256(checksums.encode()).hexdigest()
 
 
@@ -171,5 +171,5 @@ def bad_outputs(
         size = path.stat().st_size
         if size != facts["bytes"]:
             yield f"{path} has {size} bytes, {facts['bytes']} were written"
-        elif (read_all or size <= SMALL_BYTES) and sha256_of(path) != facts["sha256"]:
+        elif (read_all or size <= SMALL_BYTES) and file_sha256(path) != facts["sha256"]:
             yield f"{path} is not what was written (checksum differs)"

@@ -20,13 +20,13 @@ from typing import Any
 from utils.errors import UserError
 from utils.files import (
     atomic_write,
-    half_moved,
-    look_anew,
+    file_sha256,
     make_folder,
     move_aside,
     naming,
-    sha256_of,
-    wait_until_there,
+    refresh_listing,
+    staging_folder,
+    wait_until_visible,
 )
 from utils.machine import commit, core_seconds, peak_memory_bytes
 from utils.receipts.contents import (
@@ -115,7 +115,7 @@ def data_dir_inputs(data: Path, *files: str) -> dict[str, Path]:
     """
     data = Path(data)
     for folder in (data, data / "receipts"):
-        look_anew(folder)  # else files of another host would not be among the inputs
+        refresh_listing(folder)  # else files of another host would not be among the inputs
     inputs = {}
     for name in files:
         if name == "wav.scp" or (data / name).exists():
@@ -208,7 +208,7 @@ class Task:
             An input is missing, or the output is stale and expensive.
         """
         if not MODE.checking:
-            wait_until_there(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, "0")))
+            wait_until_visible(self.inputs.values(), float(os.environ.get(VISIBLE_SECONDS, "0")))
         status = self.status()
         if MODE.checking:
             MODE.collected.append(status)
@@ -227,7 +227,7 @@ class Task:
         if int(os.environ.get("RANK", "0")):
             return False
         self._lock()
-        if status.state == STALE or half_moved(self.home, f".{self.path.stem}").exists():
+        if status.state == STALE or staging_folder(self.home, f".{self.path.stem}").exists():
             self._replace_stale(status.reason)
         self.path.unlink(missing_ok=True)
         self.started, self.started_core = time.time(), core_seconds()
@@ -327,7 +327,7 @@ class Task:
         for output in outputs:
             described = getattr(output, "outputs", None)
             if described is None:
-                facts = {"bytes": os.path.getsize(output), "sha256": sha256_of(output)}
+                facts = {"bytes": os.path.getsize(output), "sha256": file_sha256(output)}
                 described = {str(output): facts}
             for path, facts in described.items():
                 written[os.path.relpath(path, self.home)] = facts
@@ -421,7 +421,7 @@ class Task:
     def _replace_stale(self, reason: str) -> None:
         label, receipt = f".{self.path.stem}", read_receipt(self.path)
         moved = ""
-        if half_moved(self.home, label).exists() or self._is_expensive():
+        if staging_folder(self.home, label).exists() or self._is_expensive():
             outputs = receipt["outputs"] if receipt else ()
             own = str(self.path.relative_to(self.home))
             # the receipt goes last: it names the others

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from utils.data_dir.ledger import FOUND, POLICY, UNREADABLE, read_counts, read_dropped
-from utils.packed.facts import of_one_cut
+from utils.packed.facts import exclude_other_packed
 from utils.receipts import existing_receipt
 from utils.report.page import Section
 from utils.report.render import render
@@ -60,7 +60,7 @@ def _list_counts(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
 
 def ledger_files(data: Path, packed: Path | None = None) -> list[Path]:
     """The ledgers below a folder; of several folders of packed audio those of ``packed`` only."""
-    return of_one_cut(sorted(data.rglob("ledger.json")), packed)
+    return exclude_other_packed(sorted(data.rglob("ledger.json")), packed)
 
 
 def _count_by_stage(

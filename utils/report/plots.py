@@ -87,7 +87,7 @@ def _band_corners(curve: Mapping) -> list[tuple[float, float]]:
 
 
 def histogram_plot(curve: Mapping, threshold: float | None = None) -> str:
-    """Target and non-target scores of one system, and a threshold.
+    """Target and nontarget scores of one system, and a threshold.
 
     A curve has ``name``, ``edges``, ``target_share`` and ``nontarget_share``.  An arrow at the
     border points to a threshold that is far from all scores.
@@ -107,7 +107,7 @@ def histogram_plot(curve: Mapping, threshold: float | None = None) -> str:
         height=230,
         label=f"scores of {curve['name']}",
     )
-    plot.area(edges, [100 * share for share in nontarget], "area nontarget", "non-target trials")
+    plot.area(edges, [100 * share for share in nontarget], "area nontarget", "nontarget trials")
     plot.area(edges, [100 * share for share in target], "area target", "target trials")
     if threshold is not None:
         label = f"threshold {format_threshold(threshold)}"

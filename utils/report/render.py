@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from utils.evaluation.results import count, rate, series_of, speakers_of
+from utils.evaluation.results import count, describe_speakers, rate, series_name
 
 NOTHING = Markup()
 TEMPLATES = Environment(
@@ -21,9 +21,9 @@ TEMPLATES = Environment(
 )
 TEMPLATES.filters |= {
     "rate": rate,
-    "series": series_of,
+    "series": series_name,
     "count": count,
-    "speakers": speakers_of,
+    "speakers": describe_speakers,
 }
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from utils.evaluation.results import notes_of, rate, reversals, series_of
+from utils.evaluation.results import rate, reversals, series_name, table_notes
 from utils.metrics.rates import reversal_note
-from utils.packed.facts import of_one_cut
+from utils.packed.facts import exclude_other_packed
 from utils.report.decisions import (
     HEADLINE_POINT,
     decisions_in_words,
@@ -87,7 +87,7 @@ def comparison_cards(rows: Sequence[dict], curves: Sequence[dict]) -> Markup:
     return render("comparison_cards.html", boxes=boxes, shown=SYSTEMS_IN_BOX)
 
 
-def sections_of_sets(
+def set_sections(
     rows: Sequence[dict],
     curves: Sequence[dict],
     sounds: Mapping[str, Sounds],
@@ -125,7 +125,7 @@ def _whole_lists(rows: Sequence[Mapping]) -> list[Mapping]:
 def _find_curve(curves: Sequence[Mapping], row: Mapping) -> Mapping:
     """The curve of a row; empty if it has none."""
     for curve in curves:
-        if curve["test_set"] == row["test_set"] and series_of(curve) == series_of(row):
+        if curve["test_set"] == row["test_set"] and series_name(curve) == series_name(row):
             return curve
     return {}
 
@@ -144,8 +144,8 @@ def results_section(
 ) -> Section:
     """One test set, with its worst trials and the differences of systems."""
     whole = _whole_lists(rows)
-    styles = {series_of(row): series_style(number) for number, row in enumerate(whole)}
-    row_of = {(series_of(row), row["subset"]): row for row in rows}
+    styles = {series_name(row): series_style(number) for number, row in enumerate(whole)}
+    row_of = {(series_name(row), row["subset"]): row for row in rows}
     drawn = [_prepare_curve(curve, row_of, styles) for curve in curves]
     marks: list[str] = []
     for row in rows:
@@ -156,7 +156,7 @@ def results_section(
         name=name,
         first=whole[0],
         intervals=INTERVALS if whole[0].get("eer_percent_interval") else "",
-        notes=notes_of(rows),
+        notes=table_notes(rows),
         watermarks=[*_unique(marks), *reversals(rows, ["all"])],
         whole=whole,
         styles=styles,
@@ -178,7 +178,7 @@ def results_section(
 
 def _prepare_curve(curve: Mapping, row_of: RowOfSubset, styles: Mapping[str, str]) -> dict:
     """An entry of curves.json with its name, style, EER, histogram and table of rates."""
-    name = series_of(curve)
+    name = series_name(curve)
     cells = []
     for threshold, false_alarm, miss in curve.get("rates", ()):
         cells.append([f"{threshold:.4g}", f"{100 * false_alarm:.3g}", f"{100 * miss:.3g}"])
@@ -294,7 +294,7 @@ def _breakdown(row_of: RowOfSubset, styles: Mapping[str, str]) -> dict | None:
     return {
         "drawing": drawing(breakdown_plot(plot_rows)),
         "shown": shown,
-        "head": ["trials", *styles, "targets", "non-targets", "speakers"],
+        "head": ["trials", *styles, "targets", "nontargets", "speakers"],
         "rows": table_rows,
     }
 
@@ -319,7 +319,7 @@ def sound_folders(data: Path, packed: Path | None = None) -> dict[str, Path]:
     Of several folders of packed audio only ``packed`` counts.
     """
     folders = []
-    for path in of_one_cut(data.rglob("trials"), packed):
+    for path in exclude_other_packed(data.rglob("trials"), packed):
         if (path.parent / "wav.scp").exists():
             folders.append(path.parent)
     folders.sort(key=lambda path: (-len(path.parts), path))

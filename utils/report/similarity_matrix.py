@@ -15,7 +15,7 @@ UNKNOWN = 0  # shade of a pair without a score
 PIXELATED = "svg:root image { image-rendering: pixelated; }\n"
 
 
-def matrix_of(
+def arrange_scores(
     enrol: Sequence[str], test: Sequence[str], scores: np.ndarray, speaker_of: dict[str, str]
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Names of rows and columns, and the (R, C) float32 matrix of the scores of N trials.

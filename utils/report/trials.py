@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from utils.data_dir import read_map
 from utils.errors import UnreadableAudio
-from utils.evaluation.results import series_of
+from utils.evaluation.results import series_name
 from utils.receipts import existing_receipt
 from utils.report.render import render
 
@@ -22,7 +22,7 @@ LONGEST_SECONDS = 6.0  # of a player; the rest of an utterance is left out
 PLAYER_RATE_HZ = 16_000
 TITLES = {
     "targets": "Target trials with the lowest scores",
-    "nontargets": "Non-target trials with the highest scores",
+    "nontargets": "Nontarget trials with the highest scores",
 }
 UNKNOWN_FILES = "No players: the sound files of these trials are unknown."
 LEFT_OUT = "No players: they were left out."
@@ -141,7 +141,7 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> M
         seen.add(ranked)
         note = ""
         if with_players and number > 0:
-            note = f"Players: with {series_of(shown[0])}."
+            note = f"Players: with {series_name(shown[0])}."
         for kind, title in TITLES.items():
             rows = _trial_rows(
                 worst.get(kind, ()), sounds, players if with_players and number == 0 else None
@@ -149,7 +149,7 @@ def worst_part(curves: Sequence[Mapping], sounds: Sounds, players: Players) -> M
             if rows:
                 entry = {
                     "title": title,
-                    "series": series_of(curve),
+                    "series": series_name(curve),
                     "rows": rows,
                     "later": number > 0,
                     "note": note,

@@ -18,7 +18,7 @@ import numpy as np
 
 from utils.archive import read_matrix, read_vector, write_matrix, write_vector
 from utils.archive.plda import PldaFile, read_plda, write_plda
-from utils.config import build, parameters_of, resolved_options
+from utils.config import build, resolved_options, signature_parameters
 from utils.embeddings.folders import refuse_not_finite
 from utils.embeddings.rows import Scorer, transform_rows
 from utils.errors import UserError
@@ -83,7 +83,7 @@ def build_backend(families: Families, options: Any, where: str) -> tuple[Any, di
 def _parameters_of_named(family: Mapping[str, type], name: Any) -> Mapping[str, object]:
     """Parameters of a class of a registry by its name; none if the name is wrong."""
     if isinstance(name, str) and name in family:
-        return parameters_of(family[name])
+        return signature_parameters(family[name])
     return {}
 
 

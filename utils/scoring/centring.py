@@ -7,7 +7,7 @@ from typing import Any
 from utils.config import read_yaml
 from utils.receipts.contents import read_receipt
 from utils.scoring.backend_files import Families, build_backend, read_declared
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 NOT_CENTRED = "not centred"
 TRAINED = "train_backend.json"  # receipt of a back end
@@ -28,7 +28,7 @@ def read_centring(scores: Path, families: Families) -> str | None:
 
     Such as ``mean of train (960 utterances)`` or ``not centred``.
     """
-    return _centring_from_scores(receipt_of(scores), families)
+    return _centring_from_scores(score_receipt(scores), families)
 
 
 def centring_from_inputs(inputs: Iterable[Path], families: Families) -> str | None:

@@ -16,11 +16,11 @@ from utils.archive import read_scp
 from utils.archive.bulk import vector_blocks
 from utils.data_dir import read_map
 from utils.embeddings.folders import refuse_not_finite
-from utils.embeddings.rows import has_matrices, read_embeddings, vectors_of
+from utils.embeddings.rows import has_matrices, mean_rows, read_embeddings
 from utils.errors import UserError
-from utils.files import read_foreign_lines, words_of
+from utils.files import read_foreign_lines, split_words
 from utils.receipts.contents import fingerprint, read_receipt
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 MembersOf = Literal["speakers", "utterances"]
 
@@ -64,7 +64,7 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
         return whole_cohort
     wanted: dict[str, None] = {}  # in the order of the list, each once
     for line in read_foreign_lines(cohort_list):
-        words = words_of(line)
+        words = split_words(line)
         if words:
             wanted[words[0]] = None
     if not wanted:
@@ -104,7 +104,7 @@ def refuse_other_scores(scores: Path, inputs: Mapping[str, Path]) -> dict:
     Returns the counts of their receipt.  A file without a receipt is from outside: nothing is
     checked, and there are no counts.  UserError for scores made with others.
     """
-    receipt = read_receipt(receipt_of(scores))
+    receipt = read_receipt(score_receipt(scores))
     if receipt is None:
         return {}
     for label, what in MAKER.items():
@@ -183,7 +183,7 @@ def _vector_blocks(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]
         return
     row_by_name = {name: row for row, name in enumerate(read_scp(cohort.scp))}
     rows = [row_by_name[name] for name in names]
-    yield names, vectors_of(read_embeddings(cohort.folder)[1][rows])
+    yield names, mean_rows(read_embeddings(cohort.folder)[1][rows])
 
 
 def _is_large(first_rows: np.ndarray, num_members: int) -> bool:

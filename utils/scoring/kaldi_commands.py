@@ -19,7 +19,9 @@ class TrialFiles:
     scores: str
 
 
-def chain_of(source: str, stages: Sequence[str], folder: str, scaleups: Sequence[bool]) -> str:
+def links_rspecifier(
+    source: str, stages: Sequence[str], folder: str, scaleups: Sequence[bool]
+) -> str:
     """An rspecifier of the vectors of ``source`` after the links of a back end.
 
     ``stages`` are ``mean.vec``, names of matrices, and an empty name for each length normalisation
@@ -59,8 +61,8 @@ def scoring_command(
     is_plda = options["name"] == "plda"
     if not is_plda:
         stages, lengths = [*stages, ""], [*lengths, False]
-    enrol = chain_of(files.enrol, stages, backend, lengths)
-    test = chain_of(files.test, stages, backend, lengths)
+    enrol = links_rspecifier(files.enrol, stages, backend, lengths)
+    test = links_rspecifier(files.test, stages, backend, lengths)
     sides = f"\\\n  '{enrol}' \\\n  '{test}' \\\n "
     pairs = f"\"awk '{{print \\$1, \\$2}}' {files.trials} |\""
     if not is_plda:

@@ -10,19 +10,19 @@ import numpy as np
 
 from utils.data_dir.trial_list import blocks_of_words, is_regular, number_names, pair_codes
 from utils.errors import UserError
-from utils.files import atomic_write, read_lines, words_of
+from utils.files import atomic_write, read_lines, split_words
 
 LINES_AT_A_TIME = 100_000
 
 
-def receipt_of(scores: Path) -> Path:
+def score_receipt(scores: Path) -> Path:
     """Path of the receipt of a score file, which proves that it is finished."""
     return scores.parent / "receipts" / f"score_{scores.stem}.json"
 
 
 def score_input(scores: Path) -> Path:
     """What a step that reads scores depends on: their receipt, or else the file itself."""
-    receipt = receipt_of(scores)
+    receipt = score_receipt(scores)
     return receipt if receipt.exists() else scores
 
 
@@ -54,7 +54,7 @@ def read_scores(path: str | Path) -> tuple[list[str], list[str], np.ndarray]:
             return enrol, test, scores
     enrol, test, fields = [], [], []
     for number, line in enumerate(read_lines(path), 1):
-        words = words_of(line)
+        words = split_words(line)
         if len(words) != 3:
             raise UserError(
                 f"{path}:{number}: {len(words)} fields, expected 3: <enrol> <test> <score>"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
-from utils.files import sha256_of
+from utils.files import file_sha256
 from utils.receipts.contents import fingerprint, read_receipt
-from utils.scoring.score_files import receipt_of, score_input
+from utils.scoring.score_files import score_input, score_receipt
 
 MAKERS = ("backend", "calibration", "cohort", "cohort_list", "cohort_utt2spk")
 # recorded by calibrations that were trained before the protocol was recorded
@@ -64,7 +64,7 @@ def read_scored(scores: Path, folders: Sequence[Path] = ()) -> Scored:
     Receipts are searched beside the file and below ``folders``.  UserError if the file is not what
     the receipt of its name lists.
     """
-    own = receipt_of(scores)
+    own = score_receipt(scores)
     receipt: Mapping | None = read_receipt(own)
     if receipt is not None and not _lists_content(receipt, scores):
         raise UserError(
@@ -96,7 +96,7 @@ def _lists_content(receipt: Mapping, scores: Path) -> bool:
     for facts in receipt["outputs"].values():
         if facts["bytes"] == size:
             digests.add(facts["sha256"])
-    return bool(digests) and sha256_of(scores) in digests
+    return bool(digests) and file_sha256(scores) in digests
 
 
 def name_systems(paths: Sequence[Path]) -> dict[str, Path]:
@@ -215,7 +215,7 @@ def _describe_mismatch(
         return (
             f"{scored.path}: no receipt shows that these are scores of {known}, as {calibration} "
             "expects; copy the receipt of the original, receipts/score_<name>.json, to "
-            f"{receipt_of(scored.path)}, or score again"
+            f"{score_receipt(scored.path)}, or score again"
         )
     old, new = before or {}, now or {}
     parts = [part for part in sorted({*old, *new}) if old.get(part) != new.get(part)]

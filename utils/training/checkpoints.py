@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.errors import UserError, is_of_the_machine
+from utils.errors import UserError, is_resource_shortage
 from utils.files import atomic_write
 from utils.training.torch_load import FAULTS, is_whole, load_plain
 
@@ -60,7 +60,7 @@ def load_checkpoint(path: Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; train the network first (stage 3)") from None
     except FAULTS as error:
-        if is_of_the_machine(error):  # training must not resume from an older one for that
+        if is_resource_shortage(error):  # training must not resume from an older one for that
             raise
         reason = " ".join(str(error).split())[:120] or "it ends too early"
         raise UserError(

@@ -13,7 +13,7 @@ import yaml
 
 from utils.config import first_difference
 from utils.errors import UserError
-from utils.files import atomic_write, half_moved, move_aside, read_json_object
+from utils.files import atomic_write, move_aside, read_json_object, staging_folder
 from utils.receipts.contents import fingerprint
 
 BEGUN = "begun.json"
@@ -29,7 +29,7 @@ TRAINING_FILES = (
 )
 
 
-def claim_of(folder: Path) -> dict[str, dict]:
+def read_claim(folder: Path) -> dict[str, dict]:
     """What the training in a folder started with, read from begun.json.
 
     ``config`` is the resolved configuration, ``inputs`` the digest of each input by label.  Both
@@ -45,7 +45,7 @@ def claim_of(folder: Path) -> dict[str, dict]:
 
 def has_inputs(folder: Path, inputs: Mapping[str, Path]) -> bool:
     """Whether a folder's training started with these inputs; YAMLs are not compared."""
-    return _without_yamls(claim_of(folder)["inputs"]) == _without_yamls(_digests(inputs))
+    return _without_yamls(read_claim(folder)["inputs"]) == _without_yamls(_digests(inputs))
 
 
 def _digests(inputs: Mapping[str, Path]) -> dict[str, str]:
@@ -66,7 +66,7 @@ def begin_experiment(folder: Path, resolved: Mapping, inputs: Mapping[str, Path]
     """
     claim = {"config": dict(resolved), "inputs": _digests(inputs)}
     existing = [name for name in TRAINING_FILES if (folder / name).exists()]
-    if existing or half_moved(folder).exists():
+    if existing or staging_folder(folder).exists():
         _check_claim(folder, existing, claim)
     with atomic_write(folder / BEGUN) as file:
         json.dump(claim, file, indent=1)
@@ -79,7 +79,7 @@ def _check_claim(folder: Path, existing: list[str], claim: Mapping) -> None:
     before = {}
     if BEGUN in existing:
         remedy = "choose another --name, or move the folder away"
-        before = read_json_object(folder / BEGUN, mend=remedy)
+        before = read_json_object(folder / BEGUN, remedy=remedy)
         before["inputs"] = _without_yamls(before.get("inputs") or {})
     difference = first_difference(before, {**claim, "inputs": _without_yamls(claim["inputs"])})
     if not difference:

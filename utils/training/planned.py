@@ -10,7 +10,7 @@ from utils.augmentation.chain import open_chain
 from utils.augmentation.planned import planned_bank
 from utils.config import build
 from utils.embeddings.inputs import takes_features
-from utils.embeddings.planned import note_network, rate_of_packed, utterances_of_speakers
+from utils.embeddings.planned import note_network, planned_rate_hz, utterances_of_speakers
 from utils.errors import UserError
 from utils.receipts import DONE, MODE, Task
 from utils.training.settings import Settings
@@ -46,7 +46,7 @@ def _refuse_planned_training(
     """
     if takes_features(settings.sections["model"]) or (train_data / "wav.scp").exists():
         return
-    rate = rate_of_packed(train_data)
+    rate = planned_rate_hz(train_data)
     if rate is None:  # the plan does not make these data
         return
     refuse_planned_bank(settings.augmentation, bank, rate, settings.where("augmentation"))

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from utils.training.experiment import claim_of
+from utils.training.experiment import read_claim
 from utils.training.settings import Precision, Settings
 
 
 def begun_precision(folders: Sequence[Path]) -> Precision | None:
     """The precision that the first started training among some folders records; else None."""
     for folder in folders:
-        training = claim_of(folder)["config"].get("training")
+        training = read_claim(folder)["config"].get("training")
         precision = training.get("precision") if isinstance(training, dict) else None
         if precision in ("fp32", "bf16"):
             return precision

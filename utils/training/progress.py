@@ -8,7 +8,7 @@ from typing import Self
 
 from utils.errors import UserError
 from utils.files import make_folder, naming, read_json_object
-from utils.locks.holder import SILENT_SECONDS, age, death, holder, is_near
+from utils.locks.holder import SILENT_SECONDS, age, death, holder, is_from_this_boot
 from utils.training.checkpoints import saved_steps
 
 PROGRESS = "log/progress.json"  # exists while a training runs, and after an interruption
@@ -65,7 +65,7 @@ def describe_progress(folder: Path, total_steps: int | None = None) -> str:
     if noted and not death(noted, silent_seconds):
         where = f"host {noted['host']}, process {noted['process']}"
         at = f"step {noted['step']} of {noted['total_steps']}, {where}"
-        if is_near(noted) or silent_seconds < SILENT_SECONDS:
+        if is_from_this_boot(noted) or silent_seconds < SILENT_SECONDS:
             return f"running: {at}"
         return f"running, or dead: silent for {age(silent_seconds)}: {at}"
     saved = saved_steps(folder / "checkpoints")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.config import resolved_options, shown
 from utils.receipts import Values
-from utils.training.experiment import claim_of
+from utils.training.experiment import read_claim
 from utils.training.phases import PHASE_SECTIONS
 from utils.training.progress import INTERRUPTED, describe_progress
 from utils.training.settings import Settings
@@ -42,7 +42,7 @@ def option_values(settings: Settings, folder: Path, registries: Registries) -> d
     def of_section(section: str) -> Values:
         return Values(
             now=lambda: {section: _now(settings, registries).get(section)},
-            before=lambda _: _select(claim_of(folder)["config"], [section]) or None,
+            before=lambda _: _select(read_claim(folder)["config"], [section]) or None,
             plain={section: settings.sections[section]},
             completed=_completed,
         )
@@ -52,7 +52,7 @@ def option_values(settings: Settings, folder: Path, registries: Registries) -> d
 
 def began_with(settings: Settings, folder: Path, registries: Registries) -> bool:
     """Whether the training in a folder started with today's values."""
-    recorded = claim_of(folder)["config"]
+    recorded = read_claim(folder)["config"]
     values = Values(
         now=lambda: _now(settings, registries),
         plain=_select(settings.sections, SECTIONS),
@@ -63,7 +63,7 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
 
 def progress_note(settings: Settings, folder: Path) -> str:
     """The progress of an unfinished training, with its phase if there are several."""
-    training = claim_of(folder)["config"].get("training")
+    training = read_claim(folder)["config"].get("training")
     total_steps = training.get("steps") if isinstance(training, dict) else None
     description = describe_progress(folder, total_steps)
     if description and settings.phase:
@@ -81,7 +81,7 @@ def _first_plain_change(settings: Settings, folder: Path) -> str:
     Empty if none differs; does not import torch.
     """
     values = Values(now=dict, plain=_select(settings.sections, SECTIONS))
-    for name, old, new in values.plain_differences(claim_of(folder)["config"]):
+    for name, old, new in values.plain_differences(read_claim(folder)["config"]):
         return f"{name} was {shown(old)}, is {shown(new)}"
     return ""
 
@@ -94,7 +94,7 @@ def _values_of_sections(
         settings, folder = phases[0], phases[0].folder(output)
         return Values(
             now=lambda: _select(_now(settings, registries), sections),
-            before=lambda _: _select(claim_of(folder)["config"], sections) or None,
+            before=lambda _: _select(read_claim(folder)["config"], sections) or None,
             plain=_select(settings.sections, sections),
             completed=_completed,
         )
@@ -103,7 +103,7 @@ def _values_of_sections(
     def before(_recorded: object) -> dict | None:
         values = {}
         for title, folder in folders.items():
-            config = claim_of(folder)["config"]
+            config = read_claim(folder)["config"]
             if not config:
                 return None
             values[title] = _select(config, sections)

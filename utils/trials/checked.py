@@ -19,7 +19,7 @@ from utils.data_dir.trial_rules import (
     trial_notes,
 )
 from utils.errors import UserError
-from utils.trials.speakers import models_of
+from utils.trials.speakers import read_models
 
 
 def read_labelled_trials(
@@ -34,7 +34,7 @@ def read_labelled_trials(
     path = data / "trials"
     trials = read_trial_list(path)
     is_target = are_targets(trials, path)
-    utt2spk, models = read_map(data / "utt2spk"), models_of(data)
+    utt2spk, models = read_map(data / "utt2spk"), read_models(data)
     notes = refuse_contradictions(path, trials, utt2spk, models, data / MODELS)
     if print_notes:
         for note in notes:
@@ -57,7 +57,7 @@ def read_trials_to_score(
     trials = read_trial_list(path)
     beside = path.parent / "utt2spk"
     utt2spk = read_map(beside) if beside.is_file() else {}
-    models = models_of(path.parent, enroll_spk2utt)
+    models = read_models(path.parent, enroll_spk2utt)
     models_path = enroll_spk2utt or path.parent / MODELS
     for note in refuse_contradictions(path, trials, utt2spk, models, models_path):
         print(f"{path}: {note}")

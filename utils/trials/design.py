@@ -17,7 +17,7 @@ class Design:
     """The wanted trials.
 
     ``targets_per_speaker``: target trials of each speaker at most; None: all.
-    ``impostors``: ``same_sex``, ``cross_sex``, ``random`` -> impostor trials per target trial.
+    ``impostors``: ``same_sex``, ``cross_sex``, ``random`` -> nontarget trials per target trial.
     ``sessions``: ``any``, ``within`` one session, or ``across`` two.
     ``enrol_utterances``: 1: utterances are compared with utterances; more: models of that many.
     ``enrol_sessions``: number of sessions of a model's utterances; None: any.
@@ -102,7 +102,7 @@ def make_pairs(
 def _draw_trials(
     sides: Sides, trials: Trials, design: Design, sessions_are_shared: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw target and impostor trials: rows, columns, is_target.  Fills counts and shortages."""
+    """Draw target and nontarget trials: rows, columns, is_target.  Fills counts and shortages."""
     # `draw_models` has applied the rule of sessions to the tests of a model's own speaker
     targets = Pairs(sides, "target", "any" if trials.models else design.sessions)
     groups = [targets.at(_draw_targets(targets, sides, design, trials))]
@@ -112,7 +112,7 @@ def _draw_trials(
         rule = "any"
         trials.shortages.append(
             "no session is shared by two speakers: "
-            "impostor trials are drawn whatever their sessions"
+            "nontarget trials are drawn whatever their sessions"
         )
     for kind, per_target in design.impostors.items():
         pairs = Pairs(sides, IMPOSTORS[kind], rule)
@@ -123,7 +123,7 @@ def _draw_trials(
         trials.counts[kind] = {"wanted": wanted, "there": len(pairs), "drawn": drawn}
         if len(pairs) < wanted:
             trials.shortages.append(
-                f"only {len(pairs):,} {kind} impostor trials exist, {wanted:,} were asked for"
+                f"only {len(pairs):,} {kind} nontarget trials exist, {wanted:,} were asked for"
             )
     return sorted_trials(groups, [True, *[False] * len(design.impostors)])
 

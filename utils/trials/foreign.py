@@ -11,7 +11,7 @@ import numpy as np
 from utils.data_dir.trial_list import Trials, class_name
 from utils.data_dir.trial_rules import Lists
 from utils.errors import UserError
-from utils.files import read_foreign_lines, words_of
+from utils.files import read_foreign_lines, split_words
 from utils.trials.checked import refuse_contradictions
 
 WORDS = {"target": True, "tgt": True, "nontarget": False, "imp": False}
@@ -81,7 +81,7 @@ def fields_of_lines(path: Path, expected: str) -> list[list[str]]:
 
     ``expected``: a line, for messages.
     """
-    rows = [words_of(line) for line in read_foreign_lines(path)]
+    rows = [split_words(line) for line in read_foreign_lines(path)]
     while rows and not rows[-1]:
         rows.pop()
     if not rows:

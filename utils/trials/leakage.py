@@ -23,7 +23,7 @@ ROLES = {
 MAX_SPEAKERS = 3  # named in a message
 
 
-def speakers_of(data: Iterable[Path]) -> set[str]:
+def read_speakers(data: Iterable[Path]) -> set[str]:
     """Speakers of data directories, from their ``utt2spk``; UserError if one has none."""
     speakers: set[str] = set()
     for folder in data:

@@ -17,7 +17,7 @@ def speakers_of_sides(
     ``enroll.spk2utt`` of the data directory if it has one.  UserError for an unknown side.
     """
     utt2spk = read_map(data / "utt2spk")
-    models, known = models_of(data, enroll_spk2utt), set(utt2spk.values())
+    models, known = read_models(data, enroll_spk2utt), set(utt2spk.values())
     speakers: set[str] = set()
     for side in set(sides):
         members = [side] if side in utt2spk else models.get(side, [])
@@ -37,7 +37,7 @@ def speakers_of_sides(
     return speakers
 
 
-def models_of(data: Path, enroll_spk2utt: Path | None = None) -> dict[str, list[str]]:
+def read_models(data: Path, enroll_spk2utt: Path | None = None) -> dict[str, list[str]]:
     """Models and their utterances, from the files that `speakers_of_sides` uses; may be empty."""
     if enroll_spk2utt:
         return read_spk2utt(enroll_spk2utt)

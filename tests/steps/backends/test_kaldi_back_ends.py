@@ -12,11 +12,11 @@ from steps.backends.links import LengthNorm, Mean
 from steps.backends.plda import Plda, smoothed
 from tests.steps.backends.kaldi_golden import (
     GOLDEN,
+    golden_vectors,
     num_utts,
     same_signs,
     scores_beside_kaldi,
     training,
-    vectors_of,
 )
 from utils.archive import iterate_archive, read_matrix, read_vector
 from utils.archive.plda import read_plda
@@ -44,7 +44,7 @@ def our_chain():
 
 def our_adapted():
     return Plda(adaptation=ADAPTATIONS["kaldi"](0.75, 0.25)).fit(
-        *training(), vectors_of("adapt")[1]
+        *training(), golden_vectors("adapt")[1]
     )
 
 
@@ -95,8 +95,8 @@ def test_the_mean_is_that_of_kaldi():
 
 
 def test_enrolment_means_are_those_of_kaldi():
-    keys, vectors = vectors_of("enroll")
-    models, means = vectors_of("enroll_mean")
+    keys, vectors = golden_vectors("enroll")
+    models, means = golden_vectors("enroll_mean")
     for line in (GOLDEN / "enroll.spk2utt").read_text().splitlines():
         model, *utterances = line.split()
         mean = vectors[[keys.index(key) for key in utterances]].mean(axis=0, dtype=np.float64)
@@ -108,7 +108,9 @@ def test_enrolment_means_are_those_of_kaldi():
 )
 def test_length_normalisation_is_that_of_kaldi(scaleup, name):
     theirs = np.stack([vector for _, vector in iterate_archive(GOLDEN / name)])
-    assert LengthNorm(scaleup).transform(vectors_of("test")[1]) == pytest.approx(theirs, abs=1e-6)
+    assert LengthNorm(scaleup).transform(golden_vectors("test")[1]) == pytest.approx(
+        theirs, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["lda.mat", "lda.txt"])

@@ -11,7 +11,7 @@ import pytest
 from tests.utils.archive.cases import OBJECTS, VECTOR, write
 from utils.archive import ArchiveWriter, read_scp, write_text_vectors
 from utils.archive.objects import encode_object
-from utils.files import sha256_of
+from utils.files import file_sha256
 
 
 def test_outputs_say_size_and_checksum_of_what_is_on_disk(tmp_path):
@@ -19,7 +19,7 @@ def test_outputs_say_size_and_checksum_of_what_is_on_disk(tmp_path):
     with ArchiveWriter(ark, scp) as writer:
         writer.write("a", VECTOR)
     assert writer.outputs == {
-        str(p): {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in (ark, scp)
+        str(p): {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in (ark, scp)
     }
     assert scp.read_text() == f"a {ark}:2\n"
     assert sorted(os.listdir(ark.parent)) == ["x.ark", "x.scp"]

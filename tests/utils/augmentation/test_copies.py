@@ -7,7 +7,7 @@ from tests.banks import make_bank
 from tests.voices import make_packed
 from utils.augmentation.copies import (
     CopyMaker,
-    policies_of_copies,
+    copy_policies,
     transform_label,
     transform_names,
 )
@@ -39,7 +39,7 @@ def maker(folder, section, copies=1, seed=1, one_copy_per_transform=False):
     wav_scp = read_map(folder / "train" / "wav.scp")
     reader = PackedReader(wav_scp, read_map(folder / "train" / "utt2num_samples"))
     return CopyMaker(
-        policies_of_copies(section, copies, "aug", one_copy_per_transform),
+        copy_policies(section, copies, "aug", one_copy_per_transform),
         "x.yaml",
         wav_scp,
         reader,
@@ -62,11 +62,11 @@ def everything(maker, utterances):
     ],
 )
 def test_how_copies_are_called(section, copies, each, suffixes):
-    assert [suffix for suffix, _ in policies_of_copies(section, copies, "aug", each)] == suffixes
+    assert [suffix for suffix, _ in copy_policies(section, copies, "aug", each)] == suffixes
 
 
 def test_one_copy_per_transform_puts_each_in_the_place_of_the_choice():
-    chains = [section["chain"] for _, section in policies_of_copies(KINDS, 1, "aug", True)]
+    chains = [section["chain"] for _, section in copy_policies(KINDS, 1, "aug", True)]
     assert chains == [
         [REVERSE, {"name": "reverb"}],
         [REVERSE, {"name": "noise", "types": ["music"]}],
@@ -105,7 +105,7 @@ def test_a_copy_is_called_by_its_transform_or_by_the_only_type_of_noise(transfor
 )
 def test_what_makes_no_sense_is_refused(section, options, complaint):
     with pytest.raises(ValueError, match=complaint):
-        policies_of_copies(section, *options)
+        copy_policies(section, *options)
 
 
 def test_transform_names_a_chain_are_those_inside_others_too():

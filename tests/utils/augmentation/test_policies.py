@@ -9,7 +9,7 @@ from tests.banks import make_bank
 from tests.conftest import ROOT
 from tests.voices import RATE
 from utils.augmentation.augmenter import Augmenter
-from utils.augmentation.copies import policies_of_copies, transform_names
+from utils.augmentation.copies import copy_policies, transform_names
 from utils.config import make, read_yaml
 from utils.errors import UserError
 
@@ -135,7 +135,7 @@ def test_noise_at_recorded_level_is_added_as_it_is(bank):
 
 def test_kaldis_copies_have_kaldis_names():
     section = read_yaml(ROOT / "conf" / "augmentation" / "kaldi_voxceleb_copies.yaml")
-    assert [suffix for suffix, _ in policies_of_copies(section, 1, "aug", True)] == [
+    assert [suffix for suffix, _ in copy_policies(section, 1, "aug", True)] == [
         "reverb",
         "noise",
         "music",

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from utils.evaluation.results import markdown_table, notes_of, text_table
+from utils.evaluation.results import markdown_table, table_notes, text_table
 from utils.report.page import COLOURS, Section, page, series_style
 from utils.report.render import NOTHING
 from utils.report.results import cards, chosen_series, results_section
@@ -75,7 +75,7 @@ def test_below_a_table_stands_how_rows_are_centred_and_why_there_is_no_interval(
         f"test: no interval of Cllr, minDCF 0.01: {low}",
         f"test: no interval of EER, minDCF 0.01: {few}",
     ]
-    assert notes_of(rows) == notes
+    assert table_notes(rows) == notes
     assert " ".join(notes) in " ".join(text_table(rows).split())
     assert markdown_table(rows).split("\n\n")[1:] == [*notes[:-1], notes[-1] + "\n"]
     assert all(f"<p>{note}.</p>" in results_section("test", rows[:3], []).body for note in notes)
@@ -112,7 +112,7 @@ def test_the_screen_shows_intervals_and_ratios_where_there_are_any():
     assert "Cllr" not in text_table([row("x", 5.0)])
     assert "interval" not in text_table([row("x", 5.0, eer_percent_interval=None)])
     assert text_table([row("mine", 5.0), row("mine", 4.0, **LLR)]).splitlines() == [
-        "test: 1,000 target and 9,000 non-target trials, 40 speakers",
+        "test: 1,000 target and 9,000 nontarget trials, 40 speakers",
         "            EER % 95 % interval minDCF minDCF actDCF  Cllr",
         "                                  0.01   0.05   0.01",
         "mine        5.00 [ 4.00,  6.00]  0.500  0.400      –     –",

@@ -8,7 +8,7 @@ import torch
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-def features_of(front_end, samples):
+def compute_features(front_end, samples):
     """Features (T, F) of one utterance."""
     features_BTF, _ = front_end(
         torch.as_tensor(samples, dtype=torch.float32)[None], torch.tensor([len(samples)])

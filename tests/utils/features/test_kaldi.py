@@ -8,7 +8,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.utils.features.cases import GOLDEN, features_of, largest_difference, speechlike
+from tests.utils.features.cases import GOLDEN, compute_features, largest_difference, speechlike
 from utils.features.kaldi import KaldiFbank, KaldiMfcc
 
 CLASSES = {"fbank": KaldiFbank, "mfcc": KaldiMfcc}
@@ -97,7 +97,7 @@ def test_kaldi_agrees(name, front_end):
     checked = 0
     for key, expected_TF in kaldiio.load_ark(str(GOLDEN / "kaldi" / f"{name}.txt")):
         samples, _ = soundfile.read(GOLDEN / "kaldi" / "wav" / f"{key}.wav", dtype="float32")
-        difference = largest_difference(features_of(front_end, samples), expected_TF)
+        difference = largest_difference(compute_features(front_end, samples), expected_TF)
         print(f"{name} {key}: {expected_TF.shape}, largest difference {difference:.1e}")
         assert difference <= 1e-3
         checked += 1
@@ -137,7 +137,7 @@ def test_each_option_is_kaldis(kind, varied):
     options = DEFAULTS | ({"num_ceps": 13} if kind == "mfcc" else {}) | varied
     samples = speechlike(6000, seed=len(str(varied))) + 0.01  # a little DC
     difference = largest_difference(
-        features_of(CLASSES[kind](**options), samples), oracle(kind, options, samples)
+        compute_features(CLASSES[kind](**options), samples), oracle(kind, options, samples)
     )
     print(f"{kind} {varied or 'defaults'}: largest difference {difference:.1e}")
     assert difference <= 1e-3
@@ -174,7 +174,7 @@ def test_any_options_of_the_filterbank_are_kaldis(options, use_power, use_log_fb
     samples = speechlike(num_samples, seed=num_samples)
     assert (
         largest_difference(
-            features_of(KaldiFbank(**options), samples), oracle("fbank", options, samples)
+            compute_features(KaldiFbank(**options), samples), oracle("fbank", options, samples)
         )
         <= 2e-3
     )
@@ -189,7 +189,7 @@ def test_any_options_of_the_cepstra_are_kaldis(options, num_ceps, cepstral_lifte
     samples = speechlike(num_samples, seed=num_samples)
     assert (
         largest_difference(
-            features_of(KaldiMfcc(**options), samples), oracle("mfcc", options, samples)
+            compute_features(KaldiMfcc(**options), samples), oracle("mfcc", options, samples)
         )
         <= 2e-3
     )
@@ -198,7 +198,7 @@ def test_any_options_of_the_cepstra_are_kaldis(options, num_ceps, cepstral_lifte
 def test_dither_is_as_loud_as_kaldis_and_follows_its_seed():
     silence = np.zeros(160000, np.float32)
     front_end = KaldiFbank(**DEFAULTS, dither=1.0, dither_seed=3)
-    found_TF = features_of(front_end, silence)
+    found_TF = compute_features(front_end, silence)
     expected_TF = oracle("fbank", DEFAULTS, silence, dither=1.0)
     difference_F = np.abs(found_TF.numpy().mean(axis=0) - expected_TF.mean(axis=0))
     print(
@@ -207,8 +207,8 @@ def test_dither_is_as_loud_as_kaldis_and_follows_its_seed():
     )
     assert difference_F.max() < 0.3
     assert abs(found_TF.numpy().mean() - expected_TF.mean()) < 0.05
-    assert features_of(front_end, silence).equal(found_TF)
-    assert not features_of(KaldiFbank(**DEFAULTS, dither=1.0, dither_seed=4), silence).equal(
+    assert compute_features(front_end, silence).equal(found_TF)
+    assert not compute_features(KaldiFbank(**DEFAULTS, dither=1.0, dither_seed=4), silence).equal(
         found_TF
     )
 
@@ -216,13 +216,13 @@ def test_dither_is_as_loud_as_kaldis_and_follows_its_seed():
 def test_full_scale_is_what_a_sample_of_one_is_worth():
     samples = speechlike(4000)
     plain_TF, scaled_TF = (
-        features_of(KaldiFbank(full_scale=1.0), samples * 32768),
-        features_of(KaldiFbank(), samples),
+        compute_features(KaldiFbank(full_scale=1.0), samples * 32768),
+        compute_features(KaldiFbank(), samples),
     )
     assert largest_difference(plain_TF, scaled_TF) < 1e-5
 
 
 def test_digital_silence_gives_kaldis_floor():
-    assert features_of(KaldiFbank(), np.zeros(800)).unique().tolist() == pytest.approx(
+    assert compute_features(KaldiFbank(), np.zeros(800)).unique().tolist() == pytest.approx(
         [np.log(np.finfo(np.float32).eps)], rel=1e-6
     )

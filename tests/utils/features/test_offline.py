@@ -7,7 +7,7 @@ import torch
 from utils.errors import UserError
 from utils.features import offline as feature_making
 from utils.features.kaldi import KaldiFbank
-from utils.features.offline import build_fixed_front_end, features_of
+from utils.features.offline import build_fixed_front_end, compute_features
 from utils.features.registry import FRONT_ENDS
 
 KINDS = [
@@ -25,9 +25,9 @@ def test_a_long_utterance_gets_the_features_of_one_computed_at_once(
 ):
     front_end, _ = build_fixed_front_end(options, "x.yaml")
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, num_samples).astype(np.float32)
-    whole = features_of(front_end, samples)
+    whole = compute_features(front_end, samples)
     monkeypatch.setattr(feature_making, "PIECE_FRAMES", 40)
-    pieces = features_of(front_end, samples)
+    pieces = compute_features(front_end, samples)
     assert pieces.shape == whole.shape == (front_end.num_frames(num_samples), front_end.num_bins)
     assert front_end.normalisation == build_fixed_front_end(options, "x.yaml")[0].normalisation
     print(
@@ -39,8 +39,8 @@ def test_a_long_utterance_gets_the_features_of_one_computed_at_once(
 
 def test_an_utterance_without_a_frame_has_no_rows():
     front_end, _ = build_fixed_front_end({"name": "kaldi_fbank"}, "x.yaml")
-    assert features_of(front_end, np.ones(399, np.float32)).shape == (0, 80)
-    assert features_of(front_end, np.ones(400, np.float32)).shape == (1, 80)
+    assert compute_features(front_end, np.ones(399, np.float32)).shape == (0, 80)
+    assert compute_features(front_end, np.ones(400, np.float32)).shape == (1, 80)
 
 
 def test_one_front_end_has_one_description_however_it_is_written():

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.utils.features.cases import features_of, speechlike
-from utils.config import parameters_of
+from tests.utils.features.cases import compute_features, speechlike
+from utils.config import signature_parameters
 from utils.errors import UserError
 from utils.features.base import CACHED_FRAMES, FramedFrontEnd
 from utils.features.registry import FRONT_ENDS, SpecAugment, make_front_end, make_spec_augment
@@ -78,7 +78,7 @@ def test_batch_mates_and_padding_change_nothing(options, normalisation):
     together_BTF, num_frames_B = front_end(padded, lengths_B)
     assert len(set(num_frames_B.tolist())) > 2
     for row, utterance in enumerate(utterances):
-        alone_TF = features_of(front_end, utterance)
+        alone_TF = compute_features(front_end, utterance)
         assert (
             alone_TF.shape
             == (num_frames_B[row], front_end.num_bins)
@@ -122,7 +122,7 @@ def test_min_samples_is_the_shortest_input_with_so_many_frames(options):
     front_end = make_front_end(options)
     for num_frames in (1, 2, 7):
         shortest = front_end.min_samples(num_frames)
-        assert features_of(front_end, input_of(front_end, shortest)).shape == (
+        assert compute_features(front_end, input_of(front_end, shortest)).shape == (
             num_frames,
             front_end.num_bins,
         )
@@ -133,9 +133,9 @@ def test_min_samples_is_the_shortest_input_with_so_many_frames(options):
 def test_features_stay_in_float32_under_autocast(options):
     front_end = make_front_end(options)
     samples = input_of(front_end, 4000)
-    plain_TF = features_of(front_end, samples)
+    plain_TF = compute_features(front_end, samples)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(features_of(front_end, samples), plain_TF)
+        assert torch.equal(compute_features(front_end, samples), plain_TF)
     assert plain_TF.dtype == torch.float32
 
 
@@ -147,7 +147,7 @@ def test_state_is_restored_and_gradients_reach_what_is_learnt(options):
         for parameter in front_end.parameters():
             parameter.add_(0.5)
     other.load_state_dict(front_end.state_dict())
-    assert torch.equal(features_of(other, samples), features_of(front_end, samples))
+    assert torch.equal(compute_features(other, samples), compute_features(front_end, samples))
     learnt = list(front_end.parameters())
     assert bool(learnt) == ("instance_norm" in options)
     if learnt:
@@ -190,14 +190,14 @@ def test_every_option_shows_in_the_description(name):
     plain = STORED if name == "precomputed" else {"name": name}
     described = str(make_front_end(plain))
     print(described)
-    for option, parameter in parameters_of(FRONT_ENDS[name]).items():
+    for option, parameter in signature_parameters(FRONT_ENDS[name]).items():
         changed = str(
             make_front_end(plain | {option: OTHER_VALUES.get(option, not parameter.default)})
         )
         assert changed != described, option
     defaults = {
         option: parameter.default
-        for option, parameter in parameters_of(FRONT_ENDS[name]).items()
+        for option, parameter in signature_parameters(FRONT_ENDS[name]).items()
         if option not in plain
     }
     assert str(make_front_end(plain | defaults)) == described, (

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.utils.features.cases import features_of, speechlike
+from tests.utils.features.cases import compute_features, speechlike
 from utils.features.sinc import AnalyticSincBank, SincBank
 from utils.features.waveform import Waveform
 
@@ -25,14 +25,14 @@ def test_each_system_gets_its_scaling_and_pre_emphasis(num_samples):
         ({"preemphasis": 0.97}, emphasised),
         (RAWNET3, (mirrored - mirrored.mean()) / np.sqrt(mirrored.var() + 1e-4)),
     ]:
-        found = features_of(Waveform(**options), x).numpy()[:, 0]
+        found = compute_features(Waveform(**options), x).numpy()[:, 0]
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=1e-6 * max(1, np.abs(expected).max()))
 
 
 def test_silence_stays_silence():
     for options in ({"scale": "peak"}, RAWNET3):
-        assert not features_of(Waveform(**options), np.zeros(100)).any()
+        assert not compute_features(Waveform(**options), np.zeros(100)).any()
 
 
 def test_gain_and_offset_are_learnt_only_where_the_system_learns_them():

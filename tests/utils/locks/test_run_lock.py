@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from utils.errors import UserError
 from utils.locks import run_lock
 from utils.locks.run_lock import acquire, clear, is_own, lock_path, locked, release
-from utils.machine import started
+from utils.machine import process_start_time
 
 COMMAND = "recipes/mini/run.sh --size tiny"
 DAY = 86400
@@ -342,7 +342,7 @@ def test_the_heart_beats_as_long_as_the_run_lives_and_for_its_own_locks_alone(fo
     wait_until(lambda: lock_path(folder).stat().st_mtime > time.time() - DAY)
     process.kill()
     process.communicate()
-    wait_until(lambda: not started(heart))
+    wait_until(lambda: not process_start_time(heart))
     assert lock_path(tmp_path / "other").stat().st_mtime < time.time() - DAY / 2
 
 

@@ -52,7 +52,7 @@ def test_each_replicate_equals_the_figures_of_the_repeated_trials(trials):
 def test_a_draw_without_a_class_has_no_figures(trials):
     scores, is_target, left, right, size = trials
     weights = np.zeros((size + 1, 1), np.float32)
-    weights[[0, -1]] = 1  # one speaker alone: no non-target trial is left
+    weights[[0, -1]] = 1  # one speaker alone: no nontarget trial is left
     found = weighted_llr_figures(scores, is_target, left, right, weights)
     assert np.isnan(found["cllr"]).all()
     assert np.isnan(found["act_dcf_0.01"]).all()

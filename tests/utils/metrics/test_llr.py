@@ -20,7 +20,7 @@ scores = st.lists(st.integers(-50, 50), min_size=1, max_size=40).map(np.array)
 
 
 def slow_pav(target, nontarget):
-    """(targets, non-targets) of each block, joined one after the other; best score last."""
+    """(targets, nontargets) of each block, joined one after the other; best score last."""
     blocks = []
     for score in sorted({*target, *nontarget}):
         blocks.append([int(np.sum(target == score)), int(np.sum(nontarget == score))])

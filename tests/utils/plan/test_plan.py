@@ -77,7 +77,7 @@ def test_receipts_that_another_host_wrote_just_now_are_waited_for_in_a_chain_of_
     with pytest.raises(UserError, match="--stage 1 needs stage 0, which is not done"):
         finished(recipe.plan(), first=1)
     monkeypatch.setattr(
-        plan, "look_anew", lambda folder: hidden.rename(receipt) if hidden.exists() else None
+        plan, "refresh_listing", lambda folder: hidden.rename(receipt) if hidden.exists() else None
     )  # the file system shows it
     monkeypatch.setenv("SV_VISIBLE_SECONDS", "5")
     finished(recipe.plan(), first=1)

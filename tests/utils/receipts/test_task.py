@@ -5,7 +5,7 @@ import json
 import pytest
 
 from utils.errors import UserError
-from utils.files import atomic_write, half_moved
+from utils.files import atomic_write, staging_folder
 from utils.receipts import DONE, NEVER, STALE, UNFINISHED, Task
 from utils.receipts.contents import read_receipt
 
@@ -109,7 +109,7 @@ def test_force_that_died_while_it_moved_the_old_output_leaves_it_in_one_place(
     do(expensive=True)
     (tmp_path / "in").write_text("b\n")
     monkeypatch.setenv("SV_FORCE", "1")
-    half = half_moved(tmp_path / "out", ".copy")
+    half = staging_folder(tmp_path / "out", ".copy")
     (half / "receipts").mkdir(parents=True)
     for name in moved:
         (tmp_path / "out" / name).rename(half / name)

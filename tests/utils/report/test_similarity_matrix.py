@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.report.similarity_matrix import (
-    matrix_of,
+    arrange_scores,
     published_eer,
     rates_at,
     score_thresholds,
@@ -15,7 +15,7 @@ from utils.report.similarity_matrix import (
 
 def test_rows_and_columns_are_sorted_by_speaker_and_missing_trials_are_nan():
     speaker_of = {"x-model": "ann", "a-model": "bob", "1": "bob", "2": "ann"}
-    rows, columns, matrix = matrix_of(
+    rows, columns, matrix = arrange_scores(
         ["a-model", "x-model", "a-model"], ["1", "1", "2"], np.array([0.9, 0.2, 0.3]), speaker_of
     )
     assert (rows, columns) == (["x-model", "a-model"], ["2", "1"])

@@ -15,7 +15,7 @@ from steps.train_backend import train_backend
 from tests.steps.test_report import SPEAKERS, UTT2SPK, write_data
 from tests.steps.test_score import write_embeddings
 from utils.scoring.centring import read_centring, takes_mean
-from utils.scoring.score_files import receipt_of
+from utils.scoring.score_files import score_receipt
 
 CONF = "conf/backends"
 
@@ -94,15 +94,15 @@ def test_calibrated_and_fused_scores_lead_to_every_back_end(work):
 
 def test_what_scoring_recorded_stays_known_and_of_older_scores_the_back_end_is_asked(work):
     scores = scored(work)
-    receipt = json.loads(receipt_of(scores).read_text())
+    receipt = json.loads(score_receipt(scores).read_text())
     assert receipt["counts"].pop("centred") == "mean of train (48 utterances)"
-    receipt_of(scores).write_text(json.dumps(receipt))
+    score_receipt(scores).write_text(json.dumps(receipt))
     assert read_centring(scores, FAMILIES) == "mean of train (48 utterances)"
     again = scored(work, "again")
     shutil.rmtree(work / "backend")
     assert read_centring(again, FAMILIES) == "mean of train (48 utterances)"
     assert read_centring(scores, FAMILIES) is None, "nothing is guessed"
-    receipt_of(scores).unlink()
+    score_receipt(scores).unlink()
     assert read_centring(scores, FAMILIES) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.speechlike import RATE, silence, vowels
 from utils.audio import read_audio
-from utils.config import build, parameters_of, read_yaml
+from utils.config import build, read_yaml, signature_parameters
 from utils.errors import UserError
 from utils.vad.base import num_frames, runs
 from utils.vad.registry import DEFAULT_VAD, VADS, make_vad
@@ -193,7 +193,7 @@ def test_every_yaml_builds_the_detector_of_its_name_and_states_every_option(path
     assert options["name"] == path.stem
     judge, resolved = make_vad(path)
     assert type(judge) is VADS[path.stem]
-    assert options.keys() == resolved.keys() == {"name", *parameters_of(VADS[path.stem])}
+    assert options.keys() == resolved.keys() == {"name", *signature_parameters(VADS[path.stem])}
     text = path.read_text()
     assert text.startswith("# ")
     assert all("# " in line for line in text.splitlines() if line and not line.startswith("name:"))
