@@ -7,8 +7,8 @@ from steps.backends.cosine import Cosine
 from steps.backends.euclidean import Euclidean
 from utils.archive import ArchiveWriter
 from utils.embeddings.rows import (
-    golden_vectors,
     is_grid,
+    mean_rows,
     read_embeddings,
     score_grid,
     score_pairs,
@@ -125,8 +125,8 @@ def test_folders_of_vectors_and_of_matrices_are_read(tmp_path):
         write(tmp_path / "vectors", {"a": matrices[0, 0], "b": matrices[0, 1]})
     )
     assert (keys, vectors.tolist()) == (["a", "b"], matrices[0, :2].tolist())
-    assert golden_vectors(vectors) is vectors
-    assert golden_vectors(found) == pytest.approx(matrices.mean(axis=1))
+    assert mean_rows(vectors) is vectors
+    assert mean_rows(found) == pytest.approx(matrices.mean(axis=1))
 
 
 def test_matrices_of_several_sizes_are_refused_by_name(tmp_path):

@@ -101,7 +101,7 @@ def test_numbers_without_names_are_in_the_order_of_the_trials(read, tmp_path):
         (np.array([1.0, np.nan, 2.0]), r"score 2, of trial 'id1/v/1\.wav id2/w/1\.wav', is nan"),
         (np.array([[1.0, 2.0, 3.0]] * 2), "expected a row of numbers"),
         (np.array(["a", "b", "c"]), "expected a row of numbers"),
-        (np.array([{}, {}, {}]), "damaged, or no npy file"),
+        (np.array([{}, {}, {}]), "damaged, or not an npy file"),
     ):
         np.save(tmp_path / "x.npy", array)
         with pytest.raises(UserError, match=reason):

@@ -3,7 +3,7 @@
 import pytest
 
 from utils.errors import UserError
-from utils.trials.leakage import find_leakage, refuse_leakage, speakers_of
+from utils.trials.leakage import find_leakage, read_speakers, refuse_leakage
 
 CLEAN = {
     "train": {"a", "b"},
@@ -63,6 +63,6 @@ def test_leakage_is_refused_unless_allowed_and_then_marked(capsys):
 
 def test_speakers_come_from_data_directories(tmp_path):
     (tmp_path / "utt2spk").write_text("u1 a\nu2 a\nu3 b\n")
-    assert speakers_of([tmp_path, tmp_path]) == {"a", "b"}
+    assert read_speakers([tmp_path, tmp_path]) == {"a", "b"}
     with pytest.raises(UserError, match="nowhere/utt2spk: no such file"):
-        speakers_of([tmp_path / "nowhere"])
+        read_speakers([tmp_path / "nowhere"])
