@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from io import BytesIO
 
 import kaldi_native_io
@@ -104,22 +103,11 @@ def test_commands_start_without_kaldiio():
     assert done.stdout == "False\n", done.stderr
 
 
-def test_our_reason_int32_vectors_are_read_inside_assertions_and_slowly():
-    vector = np.arange(20_000, dtype=np.int32)
-    encoded = encode_object(vector)
-
-    def seconds(function):
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
-
-    ours = min(seconds(lambda: decode_object(encoded, 0)) for _ in range(5))
-    theirs = min(seconds(lambda: read_int32vector(BytesIO(encoded))) for _ in range(3))
-    print(f"kaldiio takes {theirs / ours:.0f} times as long")
-    assert theirs > 5 * ours
+def test_our_reason_int32_vectors_are_read_inside_assertions():
+    vector = np.arange(3, dtype=np.int32)
     code = (
         "from io import BytesIO; from kaldiio.matio import read_int32vector\n"
-        f"print(read_int32vector(BytesIO({encode_object(vector[:3])!r})).tolist())"
+        f"print(read_int32vector(BytesIO({encode_object(vector)!r})).tolist())"
     )
     done = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True)
     assert done.stdout != "[0, 1, 2]\n"
