@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from kaldiio.compression_header import GlobalHeader, PerColHeader
-from kaldiio.matio import read_ascii_mat, read_int32vector, write_array, write_array_ascii
+from kaldiio.matio import read_ascii_mat, write_array, write_array_ascii
 from kaldiio.wavio import read_wav
 
 from tests.utils.archive.cases import GOLDEN, OBJECTS, ROOT, same
