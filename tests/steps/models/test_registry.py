@@ -16,6 +16,21 @@ ROOT = Path(__file__).parents[3]
 CONF = ROOT / "conf"
 CONFIGS = sorted(path for path in CONF.glob("*.yaml") if "model" in read_yaml(path))
 CPU_CONFIGS = [path for path in CONFIGS if path.stem.endswith("_cpu")]
+LARGEST = "ghostvlad_l"  # building it takes seconds
+
+
+def marked_by_size(configs):
+    """The configurations, or their names, with the largest network marked as slow."""
+    cases = []
+    for config in configs:
+        name = getattr(config, "stem", config)
+        marks = []
+        if name.startswith(LARGEST):
+            marks.append(pytest.mark.slow)
+        cases.append(pytest.param(config, id=name, marks=marks))
+    return cases
+
+
 PUBLISHED_PARAMETERS = {
     "ghostvlad": 7_664_394,
     "rawnet": 5_779_840,
@@ -96,14 +111,14 @@ def test_the_page_on_training_lists_every_published_network(stem):
     assert f"`{stem}`" in (ROOT / "docs" / "train.md").read_text()
 
 
-@pytest.mark.parametrize("stem", PUBLISHED_PARAMETERS)
+@pytest.mark.parametrize("stem", marked_by_size(PUBLISHED_PARAMETERS))
 def test_full_size_has_the_published_parameters(stem):
     num_parameters = count(build_network(CONF / f"{stem}.yaml"))
     print(f"{stem}: {num_parameters:,} parameters")
     assert num_parameters == PUBLISHED_PARAMETERS[stem]
 
 
-@pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", marked_by_size(CPU_CONFIGS))
 def test_cpu_size_keeps_five_percent_of_the_parameters_and_every_kind_of_layer(path):
     small, full = (
         build_network(path),
@@ -231,7 +246,7 @@ def test_state_makes_the_round_trip(path, tmp_path):
         assert torch.equal(other.eval()(*batch), network.eval()(*batch))
 
 
-@pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", marked_by_size(CPU_CONFIGS))
 def test_same_seed_same_weights(path):
     one, other, third = build_network(path, 5), build_network(path, 5), build_network(path, 6)
     assert all(

@@ -49,6 +49,7 @@ if sys.platform == "linux":
     DEATHS[sandboxed.take_memory] = r"no whole file \(it needs more memory than its size allows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", DEATHS, ids=lambda reader: reader.__name__)
 def test_what_a_child_may_not_do_is_one_line(path, reader, monkeypatch):
     monkeypatch.setattr(sandbox, "LEAST_CPU_SECONDS", 1)

@@ -124,6 +124,7 @@ def test_commands_come_behind_the_forecast_with_verbose(work, command):
     assert "--job 1/2" not in output, "an array is one line"
 
 
+@pytest.mark.slow
 def test_what_receipts_recorded_is_what_is_forecast(work, command):
     other = make_data(
         work / "data" / "other", [900, 900]
@@ -288,6 +289,7 @@ def test_a_corpus_is_counted_before_it_is_prepared_and_shared_among_its_sets(tmp
     )
 
 
+@pytest.mark.slow
 def test_before_the_first_stage_of_an_uncounted_corpus_nothing_is_made_up(work, command):
     shutil.rmtree(work / "data")
     done = command("utils.plan.dry_run", work / "plan", f"workdir={work}")
