@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -44,10 +45,16 @@ PICKLES = {
 library = pytest.mark.parametrize("path", LIBRARY, ids=label)
 
 
+@cache
+def syntax_tree(path):
+    """The parsed file, which several rules read."""
+    return ast.parse(path.read_text())
+
+
 def list_functions(path):
     """Functions and methods of a file, without inner ones: (name, node, is public)."""
     results = []
-    for node in ast.parse(path.read_text()).body:
+    for node in syntax_tree(path).body:
         if isinstance(node, ast.FunctionDef):
             results.append((node.name, node, not node.name.startswith("_")))
         if isinstance(node, ast.ClassDef):
@@ -65,7 +72,7 @@ def list_functions(path):
 
 def imported_modules(path):
     """Full names of the modules that a file imports, at any level of nesting."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -254,7 +261,7 @@ PACKAGES = [path for path in LIBRARY if path.name == "__init__.py"]
 
 @pytest.mark.parametrize("path", PACKAGES, ids=label)
 def test_packages_have_docstrings(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(syntax_tree(path))
 
 
 def test_utils_has_few_entries():
@@ -288,7 +295,7 @@ def test_no_file_is_a_copy_or_a_link():
 
 @pytest.mark.parametrize("path", LIBRARY + TESTS, ids=label)
 def test_no_bare_except_pickle_shell_or_xfail_without_a_reason(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax_tree(path)):
         where = f"{label(path)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else "everything"

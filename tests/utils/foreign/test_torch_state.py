@@ -157,6 +157,7 @@ class Net(nn.Module):
 @BOTH_FORMATS
 @pytest.mark.parametrize("key", ["", "net"])
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_of_a_whole_network_the_refusal_has_the_command_that_helps(tmp_path, is_zip, key):
     network = nn.Sequential(nn.Linear(2, 1))
     path = save(tmp_path / "x.pt", {"epoch": 3, key: network} if key else network, is_zip)
@@ -169,6 +170,7 @@ def test_of_a_whole_network_the_refusal_has_the_command_that_helps(tmp_path, is_
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_of_a_torchscript_module_too(tmp_path):
     network = torch.jit.script(nn.Linear(2, 1))
     torch.jit.save(network, tmp_path / "x.pt")

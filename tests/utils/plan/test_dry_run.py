@@ -90,6 +90,7 @@ def rows(text):
     return cells
 
 
+@pytest.mark.slow
 def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(work, command):
     (work / "sbatch").write_text("#!/bin/sh\n")
     (work / "sbatch").chmod(0o755)
@@ -111,6 +112,7 @@ def test_without_any_receipt_what_a_step_knows_is_told_and_the_rest_is_one_rule(
     assert not (work / "data" / "packed").exists()
 
 
+@pytest.mark.slow
 def test_commands_come_behind_the_forecast_with_verbose(work, command):
     output = command(
         "utils.plan.dry_run", work / "plan", f"workdir={work}", "--verbose", "true"
