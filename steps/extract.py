@@ -22,6 +22,7 @@ from utils.embeddings.protocols import natural_protocol, read_protocol
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
+from utils.pretrained import is_model, model_input, open_model
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def extract(
     Parameters
     ----------
     experiment : path
-        Folder made by steps.train.
+        Experiment of steps.train, or model folder.
     data : path
         Packed data directory, or the folder of those in ``sets``; with feats.scp for a network
         with the front end ``precomputed``.
@@ -131,7 +132,7 @@ def _extract_set(settings: _Settings, data: Path, output: Path) -> dict:
     config, model = settings.experiment / "config.yaml", {}
     if config.exists():  # a plan may come before the training
         model = read_yaml(config)["model"]
-    inputs = {"model": settings.experiment / "receipts" / "train.json"}
+    inputs = {"model": model_input(settings.experiment)}
     inputs |= network_inputs(data, model, "wav.scp", "utt2num_samples")
     task = Task(
         output,
@@ -210,25 +211,24 @@ def _refuse_planned(settings: _Settings, data: Path) -> None:
         )
 
 
-def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork", dict]:
-    """The network of an experiment with the weights of a checkpoint, and facts for the provenance.
+def load_network(source: Path, checkpoint: str = "average") -> tuple["EmbeddingNetwork", dict]:
+    """The network of an experiment or of a model folder, and facts for the provenance.
 
     ``checkpoint`` is the name of a file of checkpoints/ without ``.pt``. UserError: weights and
-    configuration do not fit.
+    configuration do not fit, or the model folder is damaged.
     """
     from steps.models import MODELS
     from utils.config import build
-    from utils.training.checkpoints import load_checkpoint, weights_digest
+    from utils.training.checkpoints import weights_digest
 
-    config = read_yaml(experiment / "config.yaml")
-    network = build(MODELS, config["model"], f"{experiment}/config.yaml: model")
-    path = experiment / "checkpoints" / f"{checkpoint}.pt"
-    weights = load_checkpoint(path)["network"]
+    config = read_yaml(source / "config.yaml")
+    network = build(MODELS, config["model"], f"{source}/config.yaml: model")
+    path, weights = _read_network_weights(source, checkpoint)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
-        raise UserError(f"{path}: does not fit {experiment}/config.yaml: {reason}") from None
+        raise UserError(f"{path}: does not fit {source}/config.yaml: {reason}") from None
     facts = {
         "model": weights_digest(weights),
         "network": config["model"]["name"],
@@ -238,10 +238,32 @@ def load_network(experiment: Path, checkpoint: str) -> tuple["EmbeddingNetwork",
     precision = config.get("training", {}).get("precision")
     if precision:
         facts["training_precision"] = precision
-    statistics = describe_batch_norm(experiment, network)
+    statistics = describe_batch_norm(source, network)
     if statistics and checkpoint != "step-0000000":
         facts["training_batch_norm"] = statistics
     return network.eval(), facts
+
+
+def _read_network_weights(source: Path, checkpoint: str) -> tuple[Path, dict]:
+    """File and weights of the network of an experiment or of a model folder."""
+    from utils.training.checkpoints import load_checkpoint
+
+    if not is_model(source):
+        path = source / "checkpoints" / f"{checkpoint}.pt"
+        return path, load_checkpoint(path)["network"]
+    import torch
+
+    from utils.pretrained.folder import WEIGHTS
+    from utils.pretrained.weights import read_weights
+
+    if checkpoint != "average":
+        raise UserError(
+            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
+            "the option out"
+        )
+    path = open_model(source).folder / WEIGHTS
+    tensors = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
+    return path, tensors
 
 
 def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
