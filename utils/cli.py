@@ -7,11 +7,13 @@ a bug keeps its traceback.
 import atexit
 import ctypes
 import errno
+import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
@@ -197,7 +199,8 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         Step with a typed signature.
     words : sequence of str
         Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same,
-        and ``--trim`` is ``--trim true``.
+        and ``--trim`` is ``--trim true``.  An option that takes several files takes their names
+        up to the next option.  Behind ``--`` all words are names.
     name : str
         Name of the command in messages; empty: `program`.
     """
@@ -211,6 +214,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
             sys.exit(2)
 
     name = name or program()
+    words, names = _split_at_dashes(words)
     for word in words:
         fault = _specifier_fault(word)
         if fault:
@@ -227,14 +231,25 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
             (item,) = get_args(hint)
             action.nargs, action.metavar = "+", action.dest.upper()
             action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
-    given = parser.parse_args(_normalise_options(function, words))
+    given = parser.parse_args([*_normalise_options(function, words), *names])
     return function(**parser.instantiate(given).as_dict())
 
 
+def _split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before ``--``, and those from it on, which are names."""
+    words = list(words)
+    if "--" not in words:
+        return words, []
+    first = words.index("--")
+    return words[:first], words[first:]
+
+
 def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
-    """Options with underscores, and switches without a value as ``--switch=true``."""
-    switches = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
-    words = [_dashes_to_underscores(word) for word in words]
+    """Options with underscores, ``--switch=true`` for a switch alone, and lists as one word."""
+    hints = get_type_hints(function)
+    switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
+    lists = {f"--{name}" for name, hint in hints.items() if _is_list_of_files(hint)}
+    words = _join_lists([_dashes_to_underscores(word) for word in words], lists)
     normalised = []
     for index, word in enumerate(words):
         has_value = index + 1 < len(words) and words[index + 1] in ("true", "false")
@@ -242,6 +257,39 @@ def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
             word = f"{word}=true"
         normalised.append(word)
     return normalised
+
+
+def _is_list_of_files(hint: object) -> bool:
+    """Whether a type hint is ``list[Path]``, or that or None."""
+    return hint == list[Path] or list[Path] in get_args(hint)
+
+
+def _join_lists(words: Sequence[str], lists: Collection[str]) -> list[str]:
+    """Names of files behind an option of ``lists`` as one JSON list, so that none is parsed.
+
+    A list in brackets stays as it is, unless a file is called so.
+    """
+    joined: list[str] = []
+    files: list[str] = []  # names behind the latest option
+    takes_files = False
+    for word in [*words, "--"]:
+        if takes_files and not word.startswith("--"):
+            files.append(word)
+            takes_files = not _is_bracketed(files[0])
+            continue
+        if files and _is_bracketed(files[0]):
+            joined += files
+        elif files:
+            joined.append(json.dumps(files))
+        files = []
+        takes_files = word in lists
+        joined.append(word)
+    return joined[:-1]
+
+
+def _is_bracketed(word: str) -> bool:
+    """Whether a word is a list of YAML, and no file."""
+    return word.startswith("[") and word.rstrip().endswith("]") and not os.path.exists(word)
 
 
 def _summary(function: Callable) -> str:
