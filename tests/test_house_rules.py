@@ -18,7 +18,9 @@ from docstring_parser import DocstringStyle, parse
 from tests.conftest import ROOT
 from tests.tree import LIBRARY, SHELL, TESTS, TREE, label
 
-STEPS = [path.stem for path in LIBRARY if path.parent == ROOT / "steps" and path.stem != "__init__"]
+NO_STEPS = ("__init__", "api")
+STEPS = [path.stem for path in LIBRARY if path.parent == ROOT / "steps"]
+STEPS = [name for name in STEPS if name not in NO_STEPS]
 COMMANDS = [
     path
     for path in LIBRARY
