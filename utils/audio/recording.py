@@ -11,7 +11,8 @@ from utils.audio.ffmpeg import is_compressed
 from utils.audio.read import audio_header, read_with_channels
 from utils.errors import UnreadableAudio
 
-CLIPPED = 0.9998  # of full scale: the last four steps of 16 bits
+CLIPPED = 0.9998  # of full scale: the last steps of 16 bits
+CHECKED_SECONDS = 60  # that are searched for sound in other channels
 
 
 class Part(NamedTuple):
@@ -117,12 +118,14 @@ class FileRecording:
             return []
         return [described]
 
-    def sounding_channel(self, samples: np.ndarray) -> int | None:
-        """Another channel that is not silent, where the chosen one's ``samples`` are; else None."""
+    def sounding_channel(self) -> int | None:
+        """Another channel that is not silent in the first minute, where this one is; else None."""
+        num_samples = min(self.num_samples, CHECKED_SECONDS * self.sample_rate_hz)
 
         def read_other(channel: int) -> np.ndarray:
-            return self._read(channel, 0, len(samples))[0]
+            return self._read(channel, 0, num_samples)[0]
 
+        samples = self.read(0, num_samples)
         sounding = sounding_channels(samples, self.channel, self.channels, read_other)
         if not sounding:
             return None
@@ -140,6 +143,6 @@ def parts(recording: Recording, part_seconds: float | None) -> Iterator[Part]:
         yield Part(start / rate, recording.read(start, num_samples))
 
 
-def clipped_fraction(samples: np.ndarray) -> float:
-    """Fraction of samples at full scale."""
-    return float(np.mean(np.abs(samples) >= CLIPPED))
+def count_clipped(samples: np.ndarray) -> int:
+    """Number of samples at full scale."""
+    return int(np.count_nonzero(np.abs(samples) >= CLIPPED))

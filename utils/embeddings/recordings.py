@@ -7,12 +7,12 @@ Shapes: ``N`` vectors, ``E`` embedding.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from utils.audio.read import resample
-from utils.audio.recording import FileRecording, Part, Recording, clipped_fraction, parts
+from utils.audio.recording import FileRecording, Part, Recording, count_clipped, parts
 from utils.embeddings.inference import embed_utterances
 from utils.embeddings.protocol_base import Protocol
 from utils.errors import UserError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST_WHOLE_SECONDS = 600.0  # a longer recording is embedded in windows
 LONG_WINDOW_SECONDS = 60.0  # of such a recording
+Side = Literal["enrolment", "test"]
 
 
 class TooLittleSpeech(UserError):
@@ -47,13 +48,15 @@ class Limits:
     """From which amount of speech on a recording is accepted, and when something is said of it."""
 
     min_speech_seconds: float = 0.5
-    warn_speech_seconds: float = 1.0
+    enrolment_seconds: float = 3.0  # of speech; less is said
+    test_seconds: float = 1.0
     max_clipped_fraction: float = 0.01
 
-    def check(self) -> None:
-        """UserError for a limit out of range."""
-        if min(self.min_speech_seconds, self.warn_speech_seconds) < 0:
-            raise UserError("--min-speech-seconds and the other limits: expected 0 or more")
+    def __post_init__(self) -> None:
+        if min(self.min_speech_seconds, self.enrolment_seconds, self.test_seconds) < 0:
+            raise UserError(
+                "--min-speech-seconds, --enrolment-seconds, --test-seconds: expected 0 or more"
+            )
         if not 0 <= self.max_clipped_fraction <= 1:
             raise UserError(
                 f"--max-clipped-fraction: {self.max_clipped_fraction:g}, expected 0 to 1"
@@ -80,6 +83,16 @@ class EmbeddedRecording:
     speech_seconds: float
     remarks: tuple[str, ...]
     windows: tuple[Window, ...]  # one, if it was embedded whole
+
+    def remarks_as(self, side: Side, limits: Limits) -> list[str]:
+        """The remarks on it as a side of a comparison: little speech beside the others."""
+        expected = limits.test_seconds
+        if side == "enrolment":
+            expected = limits.enrolment_seconds
+        if self.speech_seconds >= expected:
+            return list(self.remarks)
+        little = f"only {self.speech_seconds:.1f} s of speech; {expected:g} s or more are reliable"
+        return [*self.remarks, little]
 
 
 class _SampleReader:
@@ -122,14 +135,11 @@ class RecordingEmbedder:
     def embed_samples(self, samples: np.ndarray, sample_rate_hz: int, name: str) -> np.ndarray:
         """The vector (E,) of (n,) float32 samples, resampled if the network takes another rate."""
         rate = self.network.sample_rate_hz
-        reader = _SampleReader(resample(samples, sample_rate_hz, rate), rate)
+        reader: Any = _SampleReader(resample(samples, sample_rate_hz, rate), rate)
         return embed_utterances(self.network, reader, [0], protocol=self.protocol, keys=[name])[0]
 
     def embed(
-        self,
-        recording: Recording,
-        limits: Limits,
-        window_seconds: float | None = None,
+        self, recording: Recording, limits: Limits, window_seconds: float | None = None
     ) -> EmbeddedRecording:
         """The vector of a recording: in windows of a length, or whole if it is not long.
 
@@ -143,73 +153,58 @@ class RecordingEmbedder:
         if window_seconds is None and seconds > LONGEST_WHOLE_SECONDS:
             window_seconds = LONG_WINDOW_SECONDS
             remarks.append(f"{seconds:.0f} s long: embedded in windows of {window_seconds:g} s")
-        windows = []
-        speech_seconds, clipped_samples, num_silent = 0.0, 0.0, 0
+        windows: list[Window] = []
+        speech_seconds, num_clipped, num_silent = 0.0, 0, 0
         for part in parts(recording, window_seconds):
-            clipped_samples += clipped_fraction(part.samples) * len(part.samples)
-            speech = self._speech_seconds(part.samples, rate)
-            speech_seconds += speech
-            if speech < limits.min_speech_seconds or not part.samples.any():
+            num_clipped += count_clipped(part.samples)
+            window = self._embed_part(part, recording, limits)
+            speech_seconds += window.speech_seconds
+            if len(window.vector):
+                windows.append(window)
+            else:
                 num_silent += 1
-                if not windows and len(part.samples) == recording.num_samples:
-                    raise _too_little_speech(recording, part, speech, limits)
-                continue
-            end_seconds = part.start_seconds + len(part.samples) / rate
-            vector = self.embed_samples(part.samples, rate, recording.name)
-            windows.append(Window(part.start_seconds, end_seconds, speech, vector))
         if not windows:
-            raise TooLittleSpeech(
-                recording.name,
-                f"no window of {window_seconds:g} s has {limits.min_speech_seconds:g} s of speech",
-            )
+            raise _too_little_speech(recording, speech_seconds, limits)
         if num_silent:
             remarks.append(f"windows with too little speech, left out: {num_silent}")
-        remarks += _describe_amounts(
-            speech_seconds, clipped_samples / recording.num_samples, limits
-        )
+        clipped = num_clipped / recording.num_samples
+        if clipped > limits.max_clipped_fraction:
+            remarks.append(f"{100 * clipped:.1f} % of the samples are clipped: recorded too loud")
+        vector = average_vectors(np.stack([window.vector for window in windows]))
         return EmbeddedRecording(
-            recording.name,
-            average_vectors(np.stack([window.vector for window in windows])),
-            seconds,
-            speech_seconds,
-            tuple(remarks),
-            tuple(windows),
+            recording.name, vector, seconds, speech_seconds, tuple(remarks), tuple(windows)
         )
 
-    def _speech_seconds(self, samples: np.ndarray, sample_rate_hz: int) -> float:
-        decisions = self.detector.decisions(samples, sample_rate_hz)
-        return float(decisions.sum()) / FRAMES_PER_SECOND
+    def _embed_part(self, part: Part, recording: Recording, limits: Limits) -> Window:
+        """A window of a recording; its vector is empty if there is too little speech in it."""
+        rate, start = recording.sample_rate_hz, part.start_seconds
+        end = start + len(part.samples) / rate
+        decisions = self.detector.decisions(part.samples, rate)
+        speech_seconds = float(decisions.sum()) / FRAMES_PER_SECOND
+        if speech_seconds < limits.min_speech_seconds or not part.samples.any():
+            return Window(start, end, speech_seconds, np.zeros(0, np.float32))
+        vector = self.embed_samples(part.samples, rate, recording.name)
+        return Window(start, end, speech_seconds, vector)
 
 
 def _too_little_speech(
-    recording: Recording, part: Part, speech_seconds: float, limits: Limits
+    recording: Recording, speech_seconds: float, limits: Limits
 ) -> TooLittleSpeech:
     """The refusal of a recording, with another channel if that one has sound."""
-    reason = (
-        f"{speech_seconds:.2f} s of speech in {len(part.samples) / recording.sample_rate_hz:.2f} s,"
-        f" expected {limits.min_speech_seconds:g} s or more; record more speech"
-    )
     if isinstance(recording, FileRecording):
-        other = recording.sounding_channel(part.samples)
+        other = recording.sounding_channel()
         if other is not None:
-            reason = (
+            return TooLittleSpeech(
+                recording.name,
                 f"channel {recording.channel} is silent, channel {other} is not; give "
-                f"--channel {other}"
+                f"--channel {other}",
             )
-    return TooLittleSpeech(recording.name, reason)
-
-
-def _describe_amounts(speech_seconds: float, clipped: float, limits: Limits) -> list[str]:
-    """Remarks on little speech and on clipping."""
-    remarks = []
-    if speech_seconds < limits.warn_speech_seconds:
-        remarks.append(
-            f"only {speech_seconds:.1f} s of speech; {limits.warn_speech_seconds:g} s or more are "
-            "reliable"
-        )
-    if clipped > limits.max_clipped_fraction:
-        remarks.append(f"{100 * clipped:.1f} % of the samples are clipped: recorded too loud")
-    return remarks
+    seconds = recording.num_samples / recording.sample_rate_hz
+    return TooLittleSpeech(
+        recording.name,
+        f"{speech_seconds:.2f} s of speech in {seconds:.2f} s, expected "
+        f"{limits.min_speech_seconds:g} s or more; record more speech",
+    )
 
 
 def average_vectors(vectors_NE: np.ndarray) -> np.ndarray:
