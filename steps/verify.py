@@ -45,6 +45,7 @@ def verify(
     test_seconds: float = 1.0,
     max_clipped_fraction: float = 0.01,
     allow_pipes: bool = False,
+    root: Path | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     num_threads: int = 1,
     json: bool = False,
@@ -90,6 +91,8 @@ def verify(
         Fraction of clipped samples above which a warning is printed.
     allow_pipes : bool
         Run the commands of a data directory's wav.scp.
+    root : path or None
+        Folder that relative paths of a wav.scp start from; None: the current one.
     device : str
         ``cpu`` or ``cuda``.
     num_threads : int
@@ -118,7 +121,7 @@ def verify(
     limits = Limits(min_speech_seconds, enrolment_seconds, test_seconds, max_clipped_fraction)
     use_device(device, num_threads)
     loaded = load_model(folder, device)
-    loaded.finder = RecordingFinder(channel=channel, allow_pipes=allow_pipes)
+    loaded.finder = RecordingFinder(channel=channel, allow_pipes=allow_pipes, root=root)
     rule = loaded.rule(threshold, OperatingPoint(p_target, c_miss, c_fa))
     comparer = _Comparer(loaded, limits, window_seconds)
     rows = []

@@ -77,7 +77,7 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print("commands (each with --help):")
         for name, function in functions.items():
-            print(f"  {name:10} {_summary(function)}")
+            print(f"  {name:12} {_summary(function)}")
         sys.exit(0 if words else 2)
     if words[0] not in functions:
         print(
