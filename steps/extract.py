@@ -279,7 +279,6 @@ def _read_network_weights(source: Path, checkpoint: str) -> tuple[Path, dict]:
 def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
     """Part of the batch that BatchNorm's statistics in training are from; empty: the whole."""
     from utils.receipts import read_receipt
-    from utils.training.objective import normalises_batches
 
     receipt = read_receipt(experiment / "receipts" / "train.json")
     counts = {}
@@ -288,7 +287,11 @@ def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
     if counts.get("batch_norm"):
         return counts["batch_norm"]
     processes = counts.get("processes", 1)  # older receipts have this number only
-    if processes == 1 or not normalises_batches(network):
+    if processes == 1:
+        return ""
+    from utils.training.objective import normalises_batches
+
+    if not normalises_batches(network):
         return ""
     return f"statistics of each process's own share of the batch, in {processes} processes"
 
