@@ -100,7 +100,7 @@ class FeatureWindows(Protocol):
         super().check(network)
 
     def combine(self, embeddings_NE: np.ndarray) -> np.ndarray:
-        """As `Protocol.combine`; the sum over processes is right without ``unit_length`` only."""
+        """As `Protocol.combine`, of length 1 with ``unit_length``."""
         mean_E = super().combine(embeddings_NE)
         if self.unit_length:
             length = np.linalg.norm(mean_E)
@@ -108,9 +108,12 @@ class FeatureWindows(Protocol):
         return mean_E
 
     def _frames_before(self, network: "EmbeddingNetwork") -> int:
-        """Frames before a window, so that its first one reaches no sample before them."""
+        """Frames before a window, before whose samples its own frames do not reach.
+
+        One at least: pre-emphasis may take the sample before a frame.
+        """
         front_end = network.front_end
-        return max(0, -(front_end.first_sample // front_end.hop_samples))
+        return max(1, -(front_end.first_sample // front_end.hop_samples))
 
     def _describe_pieces(self) -> str:
         return f"windows of {self.window_frames} frames every {self.step_frames}"

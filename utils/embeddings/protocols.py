@@ -210,7 +210,7 @@ def make_protocol(options: Mapping, where: str = "protocol") -> Protocol:
     """
     arguments = {key: value for key, value in options.items() if key != "protocol"}
     protocol = build(PROTOCOLS, arguments, where)
-    protocol.name = options["protocol"]
+    protocol.name = options.get("protocol", arguments["name"])
     return protocol
 
 
