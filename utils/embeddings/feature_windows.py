@@ -1,6 +1,6 @@
 """Windows of the features of whole utterances: Resemblyzer's test protocol."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from steps.models.network import EmbeddingNetwork
+    from utils.features.base import FramedFrontEnd
 
 
 class FeatureWindows(Protocol):
@@ -51,7 +52,7 @@ class FeatureWindows(Protocol):
 
     def size(self, network: "EmbeddingNetwork") -> int:
         """Samples that a window's frames and those before them reach."""
-        front_end = network.front_end
+        front_end = _framed(network)
         num_frames = self._frames_before(network) + self.window_frames
         last_sample = front_end.first_sample + (num_frames - 1) * front_end.hop_samples
         return max(last_sample + front_end.window_samples, front_end.min_samples(num_frames))
@@ -112,7 +113,7 @@ class FeatureWindows(Protocol):
 
         One at least: pre-emphasis may take the sample before a frame.
         """
-        front_end = network.front_end
+        front_end = _framed(network)
         return max(1, -(front_end.first_sample // front_end.hop_samples))
 
     def _describe_pieces(self) -> str:
@@ -125,3 +126,8 @@ class FeatureWindows(Protocol):
         if self.preparation is not None:
             text += f"; utterances {self.preparation}"
         return text
+
+
+def _framed(network: "EmbeddingNetwork") -> "FramedFrontEnd":
+    """The front end of a network that `FeatureWindows.check` lets pass."""
+    return cast("FramedFrontEnd", network.front_end)
