@@ -22,7 +22,7 @@ from utils.embeddings.protocols import make_protocol, natural_protocol, read_pro
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
-from utils.pretrained import is_model, model_input, open_model
+from utils.pretrained import is_model, model_input, open_model, training_data_facts
 from utils.pretrained.folder import PROTOCOL
 from utils.receipts import DONE, MODE, Task
 
@@ -174,6 +174,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
         facts["compare"] = protocol.compare
     facts |= {"protocol": protocol.name, "crops": crops}
     facts |= _data_facts(data, network.front_end, settings.experiment)
+    facts |= training_data_facts(settings.experiment)
     keys, reader = open_inputs(data, network.front_end, settings.root)
     job_keys = job_utterances(keys, settings.job)
     row_by_utterance = {key: row for row, key in enumerate(keys)}
