@@ -92,6 +92,8 @@ FIXED_IN_RECIPES = {
     "utils/evaluation/rows.py": {"replicates"},
     "utils/trials/checked.py": {"enroll-spk2utt"},  # given wherever trials are of models
     "utils/scoring/cohort.py": {"cohort-utt2spk"},  # cohorts are of speakers
+    "steps/normalise_scores.py": {"cohort-of", "cohort-list", "cohort-utt2spk"},  # the same
+    "steps/extract.py": {"checkpoint"},  # of a baseline, which is no model folder
     "utils/audio/pipes.py": {"allow-pipes"},
     "utils/data_dir/rules.py": {"allow-pipes"},
 }

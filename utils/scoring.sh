@@ -47,9 +47,9 @@ IFS=, read -ra fused_with <<<"$fuse_with"
 [ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] ||
   fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
 [ "$cohort" = train ] || [ "$score_norm" != none ] ||
-  fail_usage "--cohort $cohort needs --score-norm: without it there is no cohort"
+  fail_usage "--cohort head needs --score-norm: without it there is no cohort"
 [ "$cohort" = train ] || [ -n "${model-}" ] ||
-  fail_usage "--cohort $cohort needs a network from elsewhere, as --model of own and voices: its head"
+  fail_usage "--cohort head needs a network from elsewhere, as --model of own and voices: its head"
 for file in "${backends[@]}"; do
   [ ! -d "$file" ] || [ -f "$file/backend.json" ] ||
     fail_usage "--backend $file: a folder without backend.json, expected a YAML or a folder of" \

@@ -127,7 +127,7 @@ def test_tested_speakers_in_the_head_are_refused_by_name_or_hash(work, named):
 
 def test_a_model_without_a_head_is_refused_with_where_one_is(work):
     write_head(work / "headless", None)
-    with pytest.raises(UserError, match=r"headless: no head.safetensors .*--with-head"):
+    with pytest.raises(UserError, match=r"headless: no head.safetensors .* folder of embeddings"):
         normalised(work, "headless")
 
 

@@ -371,10 +371,11 @@ def test_a_model_folder_is_tested_by_the_protocol_that_it_names(
     network, facts = load_network(experiment, "average")
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
     _, options = read_protocol(prepared)
+    trained_on = {"description": "some", "speakers": ["f0" * 8], "may_have_heard": []}
     contents = {
         "config.yaml": (experiment / "config.yaml").read_bytes(),
         "weights.safetensors": weights_as_bytes(arrays),
-        "provenance.json": json.dumps(facts).encode(),
+        "provenance.json": json.dumps(facts | {"training_data": trained_on}).encode(),
         "protocol.yaml": yaml.safe_dump(options).encode(),
     }
     model = write_model(tmp_path / "model", contents).folder
@@ -386,6 +387,8 @@ def test_a_model_folder_is_tested_by_the_protocol_that_it_names(
     ]
     assert provenance[0]["protocol"] == provenance[1]["protocol"] == "prepared"
     assert provenance[0]["crops"] == provenance[1]["crops"]
+    assert provenance[0]["training_data"] == {"speakers": ["f0" * 8], "may_have_heard": []}
+    assert "training_data" not in provenance[1]
     vectors = [read_vectors(tmp_path / name / "xvector.scp")[1] for name in ("model_dev", "dev")]
     assert np.array_equal(*vectors)
     embed(model, corpus / "dev", tmp_path / "whole", protocol="whole")

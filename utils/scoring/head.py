@@ -32,9 +32,8 @@ def cohort_inputs(cohort: Path) -> dict[str, Path]:
     for name in (HEAD, SPEAKERS):
         if not (cohort / name).exists():
             raise UserError(
-                f"{cohort}: no {name} in it, expected a model folder with the rows of its head: "
-                "`python -m steps.fetch_pretrained ecapa` has them, and steps.package --with-head "
-                "writes them; or give a folder of embeddings as the cohort"
+                f"{cohort}: no {name} in it, expected a model folder with the rows of its head, as "
+                "the published ecapa's; or give a folder of embeddings as the cohort"
             )
     return {"cohort": cohort / HEAD, "cohort_speakers": cohort / SPEAKERS}
 
