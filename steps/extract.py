@@ -22,8 +22,9 @@ from utils.embeddings.protocols import make_protocol, natural_protocol, read_pro
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
-from utils.pretrained import is_model, model_input, open_model, training_data_facts
+from utils.pretrained import is_model, model_input, open_model
 from utils.pretrained.folder import PROTOCOL
+from utils.pretrained.training_data import training_data_facts
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:

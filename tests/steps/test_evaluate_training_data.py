@@ -11,7 +11,7 @@ from steps.train_backend import train_backend
 from tests.steps.test_report import make_system, score_system, write_data
 from tests.steps.test_score import say_where_from
 from utils.errors import UserError
-from utils.evaluation.results import text_table
+from utils.evaluation.results import read_leaks, text_table
 from utils.pretrained import hashed_speaker
 
 
@@ -86,6 +86,7 @@ def test_unknown_speakers_may_have_been_heard_in_any_published_corpus(work, corp
     (mark,) = marks(work)
     assert "may have been heard by the network of model" in mark
     assert "any published corpus" in mark
+    assert read_leaks([experiment], 1) == {("model", "test"): [mark]}  # for steps.compare
     report(experiment, work / "data")
     assert "may have been heard" in (experiment / "report.html").read_text()
     assert "may have been" in capsys.readouterr().out

@@ -1,8 +1,7 @@
 """Model folders: a trained network with all that belongs to it, and published networks.
 
-`folder` writes and opens a MODEL, whose files are checked by their digests; `training_data`
-tells which speakers a network was trained on.  The network itself is built by
-`steps.extract.load_network`.
+`folder` writes and opens a MODEL, whose files are checked by their digests.  The network itself is
+built by `steps.extract.load_network`.
 """
 
 from utils.pretrained.folder import (
@@ -14,7 +13,6 @@ from utils.pretrained.folder import (
     open_model,
     write_model,
 )
-from utils.pretrained.training_data import training_data_facts
 from utils.pretrained.weights import read_weights, weights_as_bytes
 
 __all__ = [
@@ -25,7 +23,6 @@ __all__ = [
     "model_input",
     "open_model",
     "read_weights",
-    "training_data_facts",
     "weights_as_bytes",
     "write_model",
 ]
