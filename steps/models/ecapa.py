@@ -118,11 +118,14 @@ class EcapaTdnn(EmbeddingNetwork):
             raise ValueError(f"least_variance is {least_variance}, expected more than 0")
         if front_end is None:
             front_end = FRONT_END
+        min_frames = 2
+        if padding == "reflect":
+            min_frames = max(FIRST_KERNEL // 2, *dilations) + 1
         super().__init__(
             front_end=make_front_end(front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
-            min_frames=2 if padding == "zeros" else max(FIRST_KERNEL // 2, *dilations) + 1,
+            min_frames=min_frames,
         )
         self.first = ConvReluNorm(self.front_end.num_bins, channels, FIRST_KERNEL, padding=padding)
         self.blocks = nn.ModuleList(
@@ -130,7 +133,9 @@ class EcapaTdnn(EmbeddingNetwork):
             for dilation in dilations
         )
         self.frames = nn.Conv1d(len(dilations) * channels, frame_channels, 1)
-        self.frames_norm = nn.BatchNorm1d(frame_channels) if frames_norm else nn.Identity()
+        self.frames_norm: nn.Module = nn.Identity()
+        if frames_norm:
+            self.frames_norm = nn.BatchNorm1d(frame_channels)
         between: list[nn.Module] = [nn.Tanh()]
         if attention_norm:
             between = [nn.ReLU(), nn.BatchNorm1d(attention_channels), nn.Tanh()]

@@ -55,10 +55,11 @@ class AttentiveStatistics(nn.Module):
         if num_frames_B is not None:
             mask_BT = frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)
             weights_BCT = weights_BCT.masked_fill(~mask_BT[:, None], -torch.inf)
-        with torch.autocast(x_BCT.device.type, enabled=False):  # differences of squares
+        with torch.autocast(x_BCT.device.type, enabled=False):
             weights_BCT, x_BCT = weights_BCT.softmax(dim=2), x_BCT.float()
             mean_BC = (weights_BCT * x_BCT).sum(dim=2)
-            variance_BC = (weights_BCT * x_BCT.square()).sum(dim=2) - mean_BC.square()
+            squares_BCT = (x_BCT - mean_BC[..., None]).square()
+            variance_BC = (weights_BCT * squares_BCT).sum(dim=2)
             deviation_BC = variance_BC.clamp(*self.variance_limits).sqrt()
             return torch.cat([mean_BC, deviation_BC], dim=1)
 
