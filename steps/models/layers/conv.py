@@ -27,8 +27,8 @@ def convolve(
         return conv(without_padding(x_BCT, num_frames_B))
     if num_frames_B is None:
         return conv(x_BCT)
-    (width,) = conv.padding
-    x_BCT = mirrored_ends(x_BCT, num_frames_B, int(width))
+    width = conv.kernel_size[0] // 2 * conv.dilation[0]
+    x_BCT = mirrored_ends(x_BCT, num_frames_B, width)
     return F.conv1d(x_BCT, conv.weight, conv.bias, conv.stride, 0, conv.dilation)
 
 
