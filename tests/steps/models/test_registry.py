@@ -210,7 +210,8 @@ def test_batch_mates_and_padding_change_nothing(path):
             module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d
         ):  # statistics and shifts that would show in the padding
             torch.nn.init.normal_(module.running_mean, std=0.1)
-            torch.nn.init.normal_(module.bias, std=0.1)
+            if module.affine:
+                torch.nn.init.normal_(module.bias, std=0.1)
     network.eval()
     if network.batching != "masked":
         pytest.skip(f"batching is {network.batching}")
