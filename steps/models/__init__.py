@@ -1,5 +1,6 @@
 """Networks by name.  To add one: a module here, a line in MODELS, a YAML in conf/."""
 
+from steps.models.campplus import CamPlusPlus
 from steps.models.deep_speaker import DeepSpeaker, DeepSpeakerGru
 from steps.models.ecapa import EcapaTdnn
 from steps.models.ge2e_lstm import Ge2eLstm
@@ -11,6 +12,7 @@ from steps.models.rawnet2 import RawNet2
 from steps.models.rawnet2_modified import RawNet2Modified
 from steps.models.rawnet3 import RawNet3
 from steps.models.rawnet_port import RawNetPort
+from steps.models.resemblyzer import Resemblyzer
 from steps.models.resnet import ResNet34
 
 MODELS: dict[str, type[EmbeddingNetwork]] = {
@@ -27,4 +29,6 @@ MODELS: dict[str, type[EmbeddingNetwork]] = {
     "mr_rawnet": MrRawNet,
     "ecapa": EcapaTdnn,
     "resnet34": ResNet34,
+    "campplus": CamPlusPlus,
+    "resemblyzer": Resemblyzer,
 }

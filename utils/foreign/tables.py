@@ -16,6 +16,7 @@ from typing import Any, Literal
 from utils.config import make, read_yaml
 
 Kind = Literal[
+    "campplus_3dspeaker",
     "deep_speaker",
     "ge2e_tf",
     "mr_rawnet",
@@ -25,6 +26,8 @@ Kind = Literal[
     "rawnet3",
     "rawnet_keras",
     "rawnet_port",
+    "resemblyzer",
+    "speechbrain_ecapa",
     "vgg_keras",
     "voxceleb_trainer",
     "wespeaker_ecapa",
