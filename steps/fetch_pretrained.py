@@ -75,15 +75,21 @@ def fetch_pretrained(name: Name, model: Path | None = None, *, from_: Path | Non
         digest = _open_same(folder, name).digest
         print(f"{folder}: there already, {PUBLISHED[name].title}, digest {digest[:16]}")
         return {}
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: exists, and is no model folder; give another folder")
     published = PUBLISHED[name]
     licence = published.licence["weights"]
     print(f"{name}: {published.title}; {licence}, see {published.page}", flush=True)
     downloads = folder.with_name(f".{folder.name}.download")
     with locked([downloads]):
-        files = obtain(published, downloads, from_)
-        contents, parameters = _convert(name, published, files)
-        written = write_model(folder, contents)
-        shutil.rmtree(downloads)
+        try:
+            files = obtain(published, downloads, from_)
+            contents, parameters = _convert(name, published, files)
+            written = write_model(folder, contents)
+            shutil.rmtree(downloads)
+        except UserError:
+            _remove_empty(downloads)
+            raise
     print(f"{folder}: {parameters:,} parameters, digest {written.digest[:16]}")
     print(f"trained on: {published.training_data}")
     return {"parameters": parameters}
@@ -97,6 +103,12 @@ def resolve_or_fetch(model: str | Path) -> Path:
     return resolve_model(model)
 
 
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that has nothing to resume from."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _note_in_plan(folder: Path, name: str) -> None:
     """In a plan: whether the model folder is there; its manifest is its receipt."""
     task = Task(folder, "fetch_pretrained", format=FORMAT, inputs={}, options={"name": name})
@@ -108,7 +120,10 @@ def _note_in_plan(folder: Path, name: str) -> None:
 
 def _open_same(folder: Path, name: str) -> Model:
     """The model folder; UserError where it is of another network."""
-    model = open_model(folder)
+    try:
+        model = open_model(folder)
+    except UserError as error:
+        raise UserError(f"{error} (remove {folder} first)") from None
     source = model.provenance.get("converted_from") or {}
     if source.get("name") != name:
         found = source.get("name") or model.provenance.get("network")

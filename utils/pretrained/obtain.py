@@ -79,6 +79,7 @@ def _take_from_origin(files: list[PublishedFile], folder: Path) -> None:
                 attempts=ATTEMPTS,
             )
         except UserError as error:
+            (folder / f"{file.name}.wrong").unlink(missing_ok=True)
             raise NoOriginError(str(error).partition(";")[0]) from None
 
 
