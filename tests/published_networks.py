@@ -41,7 +41,9 @@ def make_wheel(folder: Path, contents: dict[str, bytes] | None = None, tag: str 
         wheel.writestr("tiny/__init__.py", "raise SystemExit('a wheel was imported')\n")
         for role, content in (contents or {"weights": WEIGHTS}).items():
             wheel.writestr(f"tiny/data/{role}.pt", content)
-        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny-network\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny-network\nVersion: 1.0\n"
+        )
         wheel.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         wheel.writestr(f"{about}/RECORD", "")
     return path

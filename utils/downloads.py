@@ -114,9 +114,7 @@ def _fetch_with_retries(
             return
 
 
-def _give_up(
-    url: str, part: Path, error: Exception, failures: int, attempts: int
-) -> None:
+def _give_up(url: str, part: Path, error: Exception, failures: int, attempts: int) -> None:
     """Raise UserError if another attempt makes no sense."""
     if isinstance(error, urllib.error.HTTPError):
         raise UserError(

