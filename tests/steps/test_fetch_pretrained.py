@@ -12,8 +12,14 @@ from tests.published_files import save_as
 from tests.published_networks import make_published
 from tests.published_weights import read_published
 from utils.errors import UserError
-from utils.pretrained import hashed_speaker, open_model, read_weights
-from utils.pretrained.published import PUBLISHED, Calibration
+from utils.pretrained import (
+    ModelCalibration,
+    hashed_speaker,
+    open_model,
+    read_model_calibration,
+    read_weights,
+)
+from utils.pretrained.published import PUBLISHED
 from utils.receipts import MODE
 
 LABELS = b"'id2' => 1\n'id1' => 0\n================\n'starting_index' => 0\n"
@@ -59,14 +65,14 @@ def test_a_published_file_becomes_a_model_that_opens(tmp_path, publish, state, c
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
     capsys.readouterr()
     assert fetch_pretrained("resemblyzer", folder) == {}
-    assert "there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
 
 
 def test_it_has_head_protocol_and_calibration_where_they_are_published(tmp_path, publish, state):
     rows = np.arange(12, dtype=np.float32).reshape(2, 6)
     torch.save({"weight": torch.from_numpy(rows)}, tmp_path / "head.pt")
     others = {"head": (tmp_path / "head.pt").read_bytes(), "speakers": LABELS}
-    calibration = Calibration(12.5, -4.0, "calibrated on nothing")
+    calibration = ModelCalibration(12.5, -4.0, "calibrated on nothing")
     given = publish(state, others, protocol="crops_10x4s_mean", calibration=calibration)
     fetch_pretrained("resemblyzer", tmp_path / "model", from_=given)
     model = open_model(tmp_path / "model")
@@ -78,8 +84,7 @@ def test_it_has_head_protocol_and_calibration_where_they_are_published(tmp_path,
     assert head == {"speakers": ["id1", "id2"], "hashed": hashed}
     assert model.provenance["training_data"]["speakers"] == sorted(hashed)
     assert model.protocol_options["protocol"] == "crops_10x4s_mean"
-    written = json.loads((model.folder / "calibration.json").read_text())
-    assert written["domain"] == "calibrated on nothing"
+    assert read_model_calibration(model) == calibration
     assert "calibrated on nothing" in (model.folder / "README.md").read_text()
 
 
