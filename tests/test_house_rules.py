@@ -17,6 +17,7 @@ from docstring_parser import DocstringStyle, parse
 
 from tests.conftest import ROOT
 from tests.tree import LIBRARY, SHELL, TESTS, TREE, label
+from utils.pretrained.published import Name
 
 STEPS = [path.stem for path in LIBRARY if path.parent == ROOT / "steps" and path.stem != "__init__"]
 COMMANDS = [
@@ -185,8 +186,8 @@ def test_a_step_is_module_function_and_command_of_one_name(step):
     )
     assert isinstance(module.FORMAT, int)
     for parameter in parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            assert parameter.annotation in (Path, list[Path]), (
+        if parameter.kind is not parameter.KEYWORD_ONLY and parameter.annotation is not Name:
+            assert parameter.annotation in (Path, list[Path], Path | None), (
                 f"{parameter.name}: inputs and outputs are paths; options are keyword-only"
             )
 

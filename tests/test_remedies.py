@@ -16,7 +16,7 @@ OWNER = re.compile(r"\b((?:steps|local|utils)\.\w+(?: \w+)?)\b")
 EVERYWHERE = {"force", "help", "logdir"}  # the last is tensorboard's
 # Modules with options of other programs or of the recipes' front door, or with names of colours.
 OF_OTHERS = re.compile(
-    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained)\.py"
+    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained/wheels)\.py"
     r"|utils/scoring/kaldi_commands\.py|utils/locks/|steps/export_kaldi\.py"
 )
 # Messages of a module that only these commands reach, of those that import it.
@@ -24,6 +24,10 @@ SPOKEN_BY = {
     "local/own/": ["local/prepare_folder.py"],
     "local/vctk/tree.py": ["local/prepare_vctk.py"],
     "local/voices/lists.py": ["local/prepare_voices.py"],
+    # Published networks have known bytes, whose keys and shapes their tables fit.
+    "steps/import_model.py": ["steps/import_model.py"],
+    "utils/foreign/assign.py": ["steps/import_model.py"],
+    "utils/foreign/pickles.py": ["steps/import_model.py", "steps/import_embeddings.py"],
     "utils/archive/relocate.py": [],  # utils.archive relocate
     "utils/audio/read.py": ["steps/compute_vad.py", "steps/pack_audio.py", "steps/illustrate.py"],
     "utils/audio/channels.py": [
@@ -160,7 +164,8 @@ def options_of(path: Path) -> frozenset[str]:
             arguments = node.args
             with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
             options |= {argument.arg for argument in with_default}
-            options |= {argument.arg for argument in arguments.kwonlyargs}
+            # an option whose name is a word of Python: from_ for --from
+            options |= {argument.arg.removesuffix("_") for argument in arguments.kwonlyargs}
     return frozenset(options)
 
 

@@ -7,15 +7,19 @@ a bug keeps its traceback.
 import atexit
 import ctypes
 import errno
+import inspect
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 from utils.machine import process_start_time
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 DISK_FAULTS = {
     errno.ENOSPC,
@@ -220,15 +224,40 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         os.environ["SV_FORCE"] = "1"
     parser = Parser(prog=name, description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
+    _adapt_actions(parser, function)
+    given = parser.parse_args(_normalise_options(function, words))
+    return function(**parser.instantiate(given).as_dict())
+
+
+def _adapt_actions(parser: "ArgumentParser", function: Callable) -> None:
+    """Offer what jsonargparse does not: positionals of several words or none, ``--from``."""
+    optional = _optional_positionals(function)
     for action in parser._actions:
-        # A positional list takes several words, which jsonargparse does not offer.
         hint = getattr(action, "_typehint", None)
         if not action.option_strings and get_origin(hint) is list:
             (item,) = get_args(hint)
             action.nargs, action.metavar = "+", action.dest.upper()
             action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
-    given = parser.parse_args(_normalise_options(function, words))
-    return function(**parser.instantiate(given).as_dict())
+        elif action.dest in optional:
+            del parser._option_string_actions[f"--{action.dest}"]
+            action.option_strings, action.nargs = [], "?"
+            action.metavar = action.dest.upper()
+            parser._optionals._group_actions.remove(action)  # in the help
+            parser._positionals._group_actions.append(action)
+        elif action.dest.endswith("_"):  # an option whose name is a word of Python
+            name = f"--{action.dest.removesuffix('_')}"
+            parser._option_string_actions[name] = action
+            action.option_strings, action.metavar = [name], name[2:].upper()
+
+
+def _optional_positionals(function: Callable) -> set[str]:
+    """Names of parameters that are positional and have a default."""
+    names = set()
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if is_positional and parameter.default is not parameter.empty:
+            names.add(name)
+    return names
 
 
 def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
