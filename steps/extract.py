@@ -24,6 +24,7 @@ from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.pretrained import is_model, model_input, open_model
 from utils.pretrained.folder import PROTOCOL
+from utils.pretrained.training_data import training_data_facts
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
         facts["compare"] = protocol.compare
     facts |= {"protocol": protocol.name, "crops": crops}
     facts |= _data_facts(data, network.front_end, settings.experiment)
+    facts |= training_data_facts(settings.experiment)
     keys, reader = open_inputs(data, network.front_end, settings.root)
     job_keys = job_utterances(keys, settings.job)
     row_by_utterance = {key: row for row, key in enumerate(keys)}

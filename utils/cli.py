@@ -283,7 +283,7 @@ def _names_last(words: Sequence[str], names: Sequence[str]) -> list[str]:
     positionals: list[str] = []
     takes_value = False
     for word in words:
-        is_option = word.startswith("-")
+        is_option = word.startswith("-") and word != "-"
         if is_option or takes_value:
             options.append(word)
         else:
