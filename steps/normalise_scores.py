@@ -20,7 +20,7 @@ from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial
 from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.pretrained import is_model
+from utils.pretrained import is_model, refuse_model
 from utils.receipts import Task
 from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, transform_embeddings
 from utils.scoring.cohort import (
@@ -30,6 +30,7 @@ from utils.scoring.cohort import (
     cohort_speakers,
     read_cohort,
     refuse_other_scores,
+    usual_top_k,
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.head import cohort_inputs, head_speakers, read_head
@@ -39,7 +40,6 @@ from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
 FORMAT = 1
-MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
 
 
 def normalise_scores(
@@ -119,6 +119,7 @@ def normalise_scores(
         another back end made the scores; the rows of a head would be compared behind a mean, LDA or
         PLDA.
     """
+    refuse_model(backend, embeddings)
     inputs = {
         "scores": score_input(scores),
         "backend": backend / "receipts" / "train_backend.json",
@@ -271,11 +272,6 @@ def read_sides(
     enrol_rows, test_rows = rows[: len(enrol)], rows[len(enrol) :]
     names = [sides.names[row] for row in used.tolist()]
     return TrialVectors(names, sides.vectors[used], enrol_rows, test_rows, sides.num_utts[used])
-
-
-def usual_top_k(cohort: Cohort) -> int:
-    """The default number of closest members."""
-    return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
 
 
 def backend_for(normalisation: Normalisation, backend: Path) -> TrainedBackend:

@@ -1,7 +1,9 @@
-r"""Score trials with a trained back end.
+r"""Score trials with a trained back end, or with a model folder.
 
     python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/trials \
       exp/x/scores/test/cosine.scores
+    python -m steps.score models/campplus exp/x/embeddings/test data/full/test/trials \
+      exp/x/scores/test/campplus.scores
 """
 
 from pathlib import Path
@@ -9,9 +11,10 @@ from pathlib import Path
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
-from utils.embeddings.provenance import compare_provenance, protocol_name, read_comparison
+from utils.embeddings.provenance import protocol_name, read_comparison
 from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task
+from utils.scoring.model_backend import open_backend, scoring_input
 from utils.scoring.score_files import score_receipt, write_scores
 from utils.trials.checked import read_trials_to_score
 
@@ -33,7 +36,8 @@ def score(
     Parameters
     ----------
     backend : path
-        Folder that ``steps.train_backend`` wrote.
+        Folder that ``steps.train_backend`` wrote; or a model folder: its back end, or plain cosine
+        if it has none.
     embeddings : path
         Folder with ``xvector.scp`` of both sides; an enrolment side may also be a speaker of
         ``spk_xvector.scp``.
@@ -66,7 +70,7 @@ def score(
     """
     comparison = compare or read_comparison(embeddings)
     inputs = {
-        "backend": backend / "receipts" / "train_backend.json",
+        "backend": scoring_input(backend),
         **embeddings_inputs(embeddings),
         "trials": trials,
     }
@@ -87,19 +91,17 @@ def score(
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend, transform_embeddings
+    from utils.scoring.backend_files import transform_embeddings
     from utils.scoring.centring import centring_from_inputs
 
-    for folder in filter(None, (enrol_embeddings, embeddings)):
-        for difference in compare_provenance(backend, folder):
-            print(difference)
     listed = read_trials_to_score(trials, enrol_embeddings or embeddings, enroll_spk2utt)
     enrol, test = listed.enrol, listed.test
     models = None
     if enroll_spk2utt:
         models = read_spk2utt(enroll_spk2utt)
     sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
-    trained = read_backend(backend, FAMILIES)
+    folders = [folder for folder in (enrol_embeddings, embeddings) if folder]
+    trained = open_backend(backend, folders, FAMILIES, sides.vectors.shape[-1])
     rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
     scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, comparison)
     write_scores(output, enrol, test, scores)

@@ -1,6 +1,7 @@
 """Origin of embeddings: ``provenance.json`` beside each archive, and facts that have to agree."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from utils.embeddings.rows import Compare
@@ -63,6 +64,25 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         trained, given = _shorten(recorded.get(key)), _shorten(current.get(key))
         lines.append(f"{key}: {backend} was trained on {trained}, {embeddings} has {given}")
     return lines
+
+
+def refuse_other_network(facts: Mapping, network: str | Path, embeddings: str | Path) -> None:
+    """Refuse embeddings that are not of a network, whose provenance has these ``facts``.
+
+    ``network`` is its folder, for the message.
+    """
+    current = read_provenance(embeddings)
+    if current is None:
+        raise UserError(
+            f"{embeddings}/provenance.json: missing, expected it to show embeddings of {network}; "
+            "extract them with steps.extract"
+        )
+    for key in MUST_AGREE:
+        if current.get(key) != facts.get(key):
+            raise UserError(
+                f"{embeddings}: {key} is {_shorten(current.get(key))}, that of {network} is "
+                f"{_shorten(facts.get(key))}; extract the embeddings with this network"
+            )
 
 
 def protocol_name(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:
