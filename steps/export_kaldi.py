@@ -9,19 +9,25 @@ utils/validate_data_dir.sh --no-wav --no-feats --no-text data/test
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from utils.archive.relocate import Relocation, relocate_scp
 from utils.cli import run
+from utils.embeddings.enrolment import Averaging, read_averaging
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task
-from utils.scoring.score_files import score_receipt
+from utils.scoring.score_files import averaging_in_scores, score_receipt
 
-FORMAT = 2
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.archive import ArchiveWriter
+
+FORMAT = 3
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
 IN_KALDI = ("cosine", "plda")  # back ends that Kaldi has programs for
 SOUND = ("wav.scp", "feats.scp", "vad.scp")  # their entries name files that are not exported
@@ -141,6 +147,12 @@ def export_kaldi(
     written = []
     for name, folder in embeddings.items():
         written += write_set(export, name, folder, counts)
+        enrolled = lists[name].get("enroll.spk2utt")
+        if enrolled:
+            averaging = read_averaging(folder)
+            if name in scores:
+                averaging = averaging_in_scores(scores[name], folder)
+            written += write_models(export, name, folder, enrolled, averaging)
         data_out = output / "data" / name
         written += copy_files({data_out / file: path for file, path in lists[name].items()})
         for file, path in entries[name].items():
@@ -227,25 +239,54 @@ def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
 
 def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) -> list:
     """Write the vectors of one set; sets ``counts[name]`` and returns outputs for the receipt."""
-    from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
+    from utils.embeddings.kaldi_folders import own_vectors
 
-    output = export.output / f"xvectors_{name}"
-    listed = os.path.join(export.start, f"xvectors_{name}")
-    written = []
+    written: list = []
     for kind in ("xvector", "spk_xvector"):
-        source, scp = folder / f"{kind}.scp", output / f"{kind}.scp"
+        source = folder / f"{kind}.scp"
         if source.exists():
-            writer, _, keys = copy_vectors(own_vectors(source), scp)
-            counts.setdefault(name, len(keys))
-            lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
-            with atomic_write(scp) as file:
-                file.write(lines)
-            del writer.outputs[str(scp)]  # changed since
-            written += [writer, scp]
+            number, *outputs = write_vectors(export, name, kind, own_vectors(source))
+            counts.setdefault(name, number)
+            written += outputs
     counted = folder / "num_utts.ark"
     if counted.exists():
-        written += copy_files({output / "num_utts.ark": counted})
+        written += copy_files({export.output / f"xvectors_{name}" / "num_utts.ark": counted})
     return written
+
+
+def write_models(
+    export: _Export, name: str, folder: Path, spk2utt: Path, averaging: Averaging
+) -> list:
+    """Write a vector of each model of several utterances, averaged as for our scores."""
+    from utils.archive import write_text_vectors
+    from utils.data_dir.lists import read_spk2utt
+    from utils.embeddings.folders import read_model_vectors
+
+    models = read_spk2utt(spk2utt)
+    vectors = read_model_vectors(folder, models, averaging)
+    _, *written = write_vectors(export, name, "enroll", vectors)
+    counts = export.output / f"xvectors_{name}" / "enroll_num_utts.ark"
+    write_text_vectors(counts, {model: len(utterances) for model, utterances in models.items()})
+    return [*written, counts]
+
+
+def write_vectors(
+    export: _Export, name: str, kind: str, vectors: "Iterable[tuple[str, np.ndarray]]"
+) -> tuple[int, "ArchiveWriter", Path]:
+    """Write an archive of a set, whose scp names it as Kaldi's programs will find it.
+
+    Returns the number of vectors, and the outputs for the receipt.
+    """
+    from utils.embeddings.kaldi_folders import copy_vectors
+
+    output = export.output / f"xvectors_{name}"
+    scp, listed = output / f"{kind}.scp", os.path.join(export.start, f"xvectors_{name}")
+    writer, _, keys = copy_vectors(vectors, scp)
+    lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
+    with atomic_write(scp) as file:
+        file.write(lines)
+    del writer.outputs[str(scp)]  # changed since
+    return len(keys), writer, scp
 
 
 def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
@@ -277,31 +318,25 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
         trials = output / "data" / name / "trials"
         if trials.exists():
             enrol = set(read_trial_list(trials).enrol)
-            lines += ["", *scoring_lines(export, name, enrol, options, stages)]
+            lines += ["", trials_command(export, name, enrol, options, stages)]
     with atomic_write(output / "score.sh") as file:
         file.write("\n".join(lines) + "\n")
     return [*written, output / "score.sh"]
 
 
-def scoring_lines(
+def trials_command(
     export: _Export, name: str, enrol: set[str], options: Mapping, stages: list[str]
-) -> list[str]:
-    """Kaldi's commands for the trials of a set."""
+) -> str:
+    """Kaldi's command for the trials of a set."""
     from utils.archive import read_scp
     from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 
     output, start = export.output, export.start
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
     test = f"scp:{folder}/xvector.scp"
-    enrolment, num_utts, lines = test, None, []
+    enrolment, num_utts = test, None
     if (output / "data" / name / "enroll.spk2utt").exists():
         enrolment, num_utts = f"scp:{folder}/enroll.scp", f"ark:{folder}/enroll_num_utts.ark"
-        mean_command = (
-            f"ivector-mean ark:{lists}/enroll.spk2utt {test} "
-            f"ark,scp:{folder}/enroll.ark,{folder}/enroll.scp "
-            f"ark,t:{folder}/enroll_num_utts.ark"
-        )
-        lines.append(mean_command)
     elif not enrol <= read_scp(output / f"xvectors_{name}" / "xvector.scp").keys():
         enrolment, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
     backend = os.path.join(start, f"xvectors_{export.train_set}")
@@ -312,7 +347,7 @@ def scoring_lines(
         trials=f"{lists}/trials",
         scores=os.path.join(start, f"kaldi_scores_{name}"),
     )
-    return [*lines, scoring_command(options, stages, backend, files)]
+    return scoring_command(options, stages, backend, files)
 
 
 if __name__ == "__main__":

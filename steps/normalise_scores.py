@@ -35,11 +35,17 @@ from utils.scoring.cohort import (
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.head import cohort_inputs, head_speakers, read_head
 from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
-from utils.scoring.score_files import read_scores, score_input, score_receipt, write_scores
+from utils.scoring.score_files import (
+    averaging_in_scores,
+    read_scores,
+    score_input,
+    score_receipt,
+    write_scores,
+)
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
-FORMAT = 1
+FORMAT = 2
 
 
 def normalise_scores(
@@ -267,7 +273,10 @@ def read_sides(
     models = None
     if enroll_spk2utt:
         models = read_spk2utt(enroll_spk2utt)
-    sides = read_trial_vectors(embeddings, enrol, test, scores, models, enrol_embeddings)
+    averaging = averaging_in_scores(scores, embeddings)
+    sides = read_trial_vectors(
+        embeddings, enrol, test, scores, models, enrol_embeddings, averaging=averaging
+    )
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
     enrol_rows, test_rows = rows[: len(enrol)], rows[len(enrol) :]
     names = [sides.names[row] for row in used.tolist()]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.enrolment import USUAL, Averaging, read_averaging
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import protocol_name, read_comparison
 from utils.embeddings.rows import Compare, score_pairs
@@ -18,7 +19,7 @@ from utils.scoring.model_backend import open_backend, scoring_input
 from utils.scoring.score_files import score_receipt, write_scores
 from utils.trials.checked import read_trials_to_score
 
-FORMAT = 3
+FORMAT = 4
 
 
 def score(
@@ -30,6 +31,7 @@ def score(
     enroll_spk2utt: Path | None = None,
     enrol_embeddings: Path | None = None,
     compare: Compare | None = None,
+    averaging: Averaging | None = None,
 ) -> dict:
     """Score every trial of a list, in its order.
 
@@ -47,7 +49,7 @@ def score(
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its
+        ``<model> <utterance> ...``: enrolment sides are these models, each an average of its
         utterances.
     enrol_embeddings : path, optional
         Folder of the enrolment sides' embeddings, if ``embeddings`` has only those of the test
@@ -55,6 +57,10 @@ def score(
     compare : str or None
         For utterances with matrices: ``all``: the mean of the scores of all pairs of rows;
         ``paired``: of the i-th row with the i-th; None: as the test protocol specifies.
+    averaging : str or None
+        For models of several utterances: ``unit``: vectors of length 1 are averaged, and the mean
+        is scaled to their mean length; ``mean``: the plain mean, as Kaldi's ivector-mean; None: as
+        the test protocol specifies, which is ``unit`` unless it says otherwise.
 
     Returns
     -------
@@ -78,9 +84,12 @@ def score(
         inputs["enroll_spk2utt"] = enroll_spk2utt
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
-    options = {}
+    options: dict[str, str] = {}
     if comparison != "all":
         options["compare"] = comparison
+    rule = averaging or read_averaging(embeddings)
+    if rule != USUAL:
+        options["averaging"] = rule
     task = Task(
         home=output.parent,
         name=score_receipt(output).stem,
@@ -99,7 +108,9 @@ def score(
     models = None
     if enroll_spk2utt:
         models = read_spk2utt(enroll_spk2utt)
-    sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
+    sides = read_trial_vectors(
+        embeddings, enrol, test, trials, models, enrol_embeddings, averaging=rule
+    )
     folders = [folder for folder in (enrol_embeddings, embeddings) if folder]
     trained = open_backend(backend, folders, FAMILIES, sides.vectors.shape[-1])
     rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)

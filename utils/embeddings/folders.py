@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from utils.archive import ArchiveWriter, read_vectors, write_text_vectors
 from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
+from utils.embeddings.enrolment import USUAL, Averaging, average_enrolment
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -59,13 +60,15 @@ def read_trial_vectors(
     trials: Path,
     models: Mapping[str, Sequence[str]] | None = None,
     enrol_folder: Path | None = None,
+    *,
+    averaging: Averaging = USUAL,
 ) -> TrialVectors:
     """Vectors of both sides (T names each) of the trials of a list.
 
-    ``models`` has the utterances of each enrolment side, whose mean is its vector; without it an
-    enrolment side is an utterance, or else a speaker of ``spk_xvector.scp``. ``enrol_folder`` has
-    the embeddings of enrolment sides, if ``folder`` has those of test sides only. UserError: a side
-    has no embedding, or sizes differ.
+    ``models`` has the utterances of each enrolment side, of which `average_enrolment` makes its
+    vector; without it an enrolment side is an utterance, or else a speaker of
+    ``spk_xvector.scp``. ``enrol_folder`` has the embeddings of enrolment sides, if ``folder`` has
+    those of test sides only. UserError: a side has no embedding, or sizes differ.
     """
     enrol_folder = enrol_folder or folder
     names, vectors = read_embeddings(folder)
@@ -76,7 +79,7 @@ def read_trial_vectors(
     means = None
     if models:
         enrol_rows = look_up_rows(enrol, {})
-        means = _means_of_models(models, enrol_names, enrol_vectors, enrol_folder)
+        means = _average_models(models, enrol_names, enrol_vectors, enrol_folder, averaging)
     else:
         enrol_rows = look_up_rows(enrol, _number(enrol_names))
         if (enrol_rows < 0).any():
@@ -114,11 +117,26 @@ def read_trial_vectors(
     )
 
 
-def _means_of_models(
-    models: Mapping[str, Sequence[str]], names: list[str], vectors: np.ndarray, folder: Path
+def read_model_vectors(
+    folder: Path, models: Mapping[str, Sequence[str]], averaging: Averaging
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each model with its vector, from a folder of embeddings; UserError if one is missing."""
+    names, vectors = read_embeddings(folder)
+    averages = _average_models(models, names, vectors, folder, averaging)
+    yield from zip(averages.names, averages.vectors, strict=True)
+
+
+def _average_models(
+    models: Mapping[str, Sequence[str]],
+    names: list[str],
+    vectors: np.ndarray,
+    folder: Path,
+    averaging: Averaging,
 ) -> _Means:
-    """Mean vectors of models, from the embeddings of their utterances."""
-    means = _mean_vectors(vectors, _number(names), models, folder)
+    """Vectors of models, from the embeddings of their utterances."""
+    row_by_utterance = _number(names)
+    _refuse_missing(row_by_utterance, models, folder)
+    means = _average_rows(vectors, row_by_utterance, models, averaging)
     num_utts = [len(utterances) for utterances in models.values()]
     return _Means(list(models), means, num_utts, folder / "enroll.spk2utt")
 
@@ -247,7 +265,29 @@ def _mean_vectors(
     spk2utt: Mapping[str, Sequence[str]],
     folder: Path,
 ) -> np.ndarray:
-    """Mean embedding of each speaker or model, computed in float64; of matrices row by row."""
+    """Mean embedding of each speaker, computed in float64."""
+    _refuse_missing(row_by_utterance, spk2utt, folder)
+    return _average_rows(vectors, row_by_utterance, spk2utt, "mean")
+
+
+def _average_rows(
+    vectors: np.ndarray,
+    row_by_utterance: Mapping[str, int],
+    models: Mapping[str, Sequence[str]],
+    averaging: Averaging,
+) -> np.ndarray:
+    """One vector or matrix of each model, from the embeddings (N, [R,] D) of its utterances."""
+    averages = []
+    for keys in models.values():
+        rows = [row_by_utterance[key] for key in keys]
+        averages.append(average_enrolment(vectors[rows], averaging))
+    return np.array(averages, vectors.dtype)
+
+
+def _refuse_missing(
+    row_by_utterance: Mapping[str, int], spk2utt: Mapping[str, Sequence[str]], folder: Path
+) -> None:
+    """Refuse a speaker or model with an utterance that has no embedding."""
     missing = []
     for model, keys in spk2utt.items():
         missing += [(model, key) for key in keys if key not in row_by_utterance]
@@ -257,8 +297,3 @@ def _mean_vectors(
             f"{folder}/xvector.scp: no embedding of '{key}', which model '{model}' enrols; "
             f"{len(missing)} are missing; extract them"
         )
-    means = []
-    for keys in spk2utt.values():
-        rows = [row_by_utterance[key] for key in keys]
-        means.append(vectors[rows].mean(axis=0, dtype=np.float64))
-    return np.array(means, vectors.dtype)

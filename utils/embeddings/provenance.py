@@ -10,10 +10,12 @@ from utils.files import read_json_object
 
 # Embeddings that differ in these are not in the same space.
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")
-# The first two are in "crops" as a text; the digest of the model covers the others.
+# The first two are in "crops" as a text, the third is about enrolment; the digest of the model
+# covers the others.
 NOT_COMPARED = {
     "protocol",
     "compare",
+    "averaging",
     "training_precision",
     "training_batch_norm",
     "training_data",
