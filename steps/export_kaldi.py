@@ -1,6 +1,7 @@
 """Export an experiment to Kaldi: embeddings, back end, trials and scores in its folder layout.
 
 python -m steps.export_kaldi exp/x data/full/packed kaldi --sets "[train, test]" --backend plda
+python -m steps.export_kaldi models/mine data/full/packed kaldi --embeddings exp/mine/embeddings
 cd kaldi && export KALDI_ROOT=...   # Kaldi's folder, which has src/ and egs/
 bash score.sh                      # the same scores by Kaldi's own programs
 . ./path.sh                        # Kaldi's own scripts:
@@ -19,7 +20,9 @@ from utils.cli import run
 from utils.embeddings.enrolment import Averaging, read_averaging
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.pretrained import is_model
 from utils.receipts import MODE, Task
+from utils.scoring.model_backend import scoring_input
 from utils.scoring.score_files import averaging_in_scores, score_receipt
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ def export_kaldi(
     paths: Literal["relative", "absolute"] = "relative",
     root: Path | None = None,
     sound: bool = False,
+    embeddings: Path | None = None,
 ) -> dict:
     """Write embeddings, back end, data directories, scores, and ``score.sh`` with Kaldi's commands.
 
@@ -81,7 +85,8 @@ def export_kaldi(
     Parameters
     ----------
     experiment : path
-        With ``embeddings/<set>``, ``backend/<backend>``, ``scores/<set>/<backend>.scores``.
+        With ``embeddings/<set>``, ``backend/<backend>``, ``scores/<set>/<backend>.scores``; or a
+        model folder, whose back end (or plain cosine) is exported.
     data : path
         Folder of the data directories of the sets.
     output : path
@@ -102,6 +107,8 @@ def export_kaldi(
         ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths
         to the original files, and the lists that belong to them; for scripts that read audio or
         features.
+    embeddings : path or None
+        Folder of the sets' embeddings; None: that of the experiment.  A model folder has none.
 
     Returns
     -------
@@ -113,12 +120,13 @@ def export_kaldi(
     UserError
         No such set or back end, one that Kaldi has no program for, or embeddings that are matrices.
     """
-    embeddings: dict[str, Path] = {}
+    source = find_source(experiment, embeddings, backend)
+    folders: dict[str, Path] = {}
     lists: dict[str, dict[str, Path]] = {}
     entries: dict[str, dict[str, Path]] = {}
     scores: dict[str, Path] = {}
-    for name in sets or find_sets(experiment, protocol):
-        embeddings[name] = experiment / "embeddings" / name / (protocol or "")
+    for name in sets or find_sets(source.embeddings, protocol):
+        folders[name] = source.embeddings / name / (protocol or "")
         lists[name] = _existing(data / name, LISTS)
         entries[name] = {}
         if sound:
@@ -127,7 +135,6 @@ def export_kaldi(
         path = experiment / "scores" / name / (protocol or "") / f"{backend}.scores"
         if path.exists():
             scores[name] = path
-    trained = experiment / "backend" / backend if backend else None
     options: dict[str, object] = {
         "paths": paths,
         "root": root,
@@ -137,15 +144,15 @@ def export_kaldi(
     }
     if sound:
         options["sound"] = True
-    files = {name: lists[name] | entries[name] for name in embeddings}
-    inputs = _inputs(embeddings, files, trained, scores)
+    files = {name: lists[name] | entries[name] for name in folders}
+    inputs = _inputs(folders, files, source.backend, scores)
     task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
     export = _Export(output, train_set, _start(output, paths, root))
     counts: dict[str, int] = {}
     written = []
-    for name, folder in embeddings.items():
+    for name, folder in folders.items():
         written += write_set(export, name, folder, counts)
         enrolled = lists[name].get("enroll.spk2utt")
         if enrolled:
@@ -163,12 +170,13 @@ def export_kaldi(
             script.write(PATH_SH)
         written.append(output / "path.sh")
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
-    if trained:
-        written += write_back_end(trained, export, list(embeddings))
+    if source.backend:
+        written += write_back_end(source.backend, export, folders)
     summary = ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
-    if backend:
+    if source.backend:
         scored = ", ".join(scores) or "no set"
-        summary += f"; back end {backend} in xvectors_{train_set}, scores of {scored}"
+        name = source.backend.name
+        summary += f"; back end {name} in xvectors_{train_set}, scores of {scored}"
     print(f"{output}: {summary}")
     return task.finish(written, {"utterances": counts, "scores": list(scores)})
 
@@ -212,20 +220,48 @@ def _inputs(
     for name, files in lists.items():
         inputs |= {f"{file} {name}": path for file, path in files.items()}
     if trained:
-        inputs["backend"] = trained / "receipts" / "train_backend.json"
+        inputs["backend"] = scoring_input(trained)
     for name, path in scores.items():
         receipt = score_receipt(path)
         inputs[f"scores {name}"] = receipt if receipt.exists() else path
     return inputs
 
 
-def find_sets(experiment: Path, protocol: str | None) -> list[str]:
+@dataclass(frozen=True)
+class _Source:
+    """Where embeddings are, and what scores them: a trained back end, a model, or nothing."""
+
+    embeddings: Path
+    backend: Path | None
+
+
+def find_source(experiment: Path, embeddings: Path | None, backend: str | None) -> _Source:
+    """What is exported of an experiment or a model; UserError for options that do not fit it."""
+    if is_model(experiment):
+        if backend:
+            raise UserError(
+                f"--backend {backend}: {experiment} is a model folder, whose own back end is "
+                "exported; leave the option out"
+            )
+        if embeddings is None:
+            raise UserError(
+                f"{experiment}: a model folder, which has no embeddings; give --embeddings FOLDER, "
+                "with a folder of embeddings of this network for each set"
+            )
+        return _Source(embeddings, experiment)
+    trained = None
+    if backend:
+        trained = experiment / "backend" / backend
+    return _Source(embeddings or experiment / "embeddings", trained)
+
+
+def find_sets(embeddings: Path, protocol: str | None) -> list[str]:
     """Names of the sets that have embeddings."""
     scp = os.path.join(protocol or "", "xvector.scp")
-    folders = (experiment / "embeddings").glob("*")
+    folders = embeddings.glob("*")
     names = sorted(folder.name for folder in folders if (folder / scp).exists())
     if not names and not MODE.checking:
-        raise UserError(f"{experiment}/embeddings: no set with {scp}; extract embeddings first")
+        raise UserError(f"{embeddings}: no set with {scp}; extract embeddings first")
     return names
 
 
@@ -289,21 +325,24 @@ def write_vectors(
     return len(keys), writer, scp
 
 
-def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
-    """Copy mean.vec, transform.mat and plda, and write ``score.sh``."""
+def write_back_end(source: Path, export: _Export, sets: Mapping[str, Path]) -> list[Path]:
+    """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
+
+    ``sets``: name -> folder of embeddings.
+    """
     from steps.backends import FAMILIES, Cosine, Plda
     from utils.data_dir.lists import read_trial_list
-    from utils.scoring.backend_files import read_backend, read_declared
+    from utils.scoring.model_backend import open_backend, read_declared_source
 
     output = export.output
-    declared = read_declared(trained)
+    trained, declared = read_declared_source(source)
     options, folder = declared["options"], output / f"xvectors_{export.train_set}"
     if options["name"] not in IN_KALDI:
         raise UserError(
             f"{trained}: Kaldi has no program for back end '{options['name']}', "
             f"expected {' or '.join(IN_KALDI)}"
         )
-    scorer = read_backend(trained, FAMILIES).scorer  # refuses damaged files
+    scorer = open_backend(source, list(sets.values()), FAMILIES, 0).scorer  # refuses damaged files
     assert isinstance(scorer, Cosine | Plda)  # those of IN_KALDI
     stages = [name for name, _ in scorer.chain.stages]
     written = copy_files({folder / name: trained / name for name in declared["parts"]})

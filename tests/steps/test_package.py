@@ -10,6 +10,7 @@ import pytest
 from steps.calibrate import calibrate
 from steps.collect_embeddings import collect_embeddings
 from steps.evaluate import evaluate
+from steps.export_kaldi import export_kaldi
 from steps.extract import extract, load_network
 from steps.normalise_scores import normalise_scores
 from steps.package import package
@@ -116,6 +117,19 @@ def test_a_model_scores_as_the_back_end_that_it_was_made_of(corpus, experiment, 
     score(experiment / "backend" / "plain", tested, trials, tmp_path / "plain.scores")
     assert (tmp_path / "none.scores").read_bytes() == (tmp_path / "plain.scores").read_bytes()
     assert counts["centred"] == "not centred"
+
+
+def test_a_model_goes_to_kaldi_with_its_back_end(corpus, experiment, tmp_path):
+    for backend, stages in (("none", "ark:ivector-normalize"), ("cosine", "mean.vec")):
+        model, output = tmp_path / backend, tmp_path / f"kaldi_{backend}"
+        package(experiment, model, backend=backend, calibration="none")
+        with pytest.raises(UserError, match="no embeddings; give --embeddings"):
+            export_kaldi(model, corpus, output)
+        export_kaldi(model, corpus, output, embeddings=experiment / "embeddings", sets=["dev"])
+        assert stages in (output / "score.sh").read_text()
+        assert (output / "xvectors_train" / "mean.vec").exists() == (backend == "cosine")
+    with pytest.raises(UserError, match="--backend plain: .* leave the option out"):
+        export_kaldi(model, corpus, output, backend="plain")
 
 
 def test_embeddings_of_another_network_are_refused(corpus, experiment, tmp_path):

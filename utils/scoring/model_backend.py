@@ -7,7 +7,7 @@ from utils.embeddings.provenance import compare_provenance, refuse_other_network
 from utils.pretrained import is_model, open_model
 from utils.pretrained.calibration import BACKEND, backend_receipt, has_backend
 from utils.pretrained.folder import IDENTITY
-from utils.scoring.backend_files import Families, TrainedBackend, read_backend
+from utils.scoring.backend_files import Families, TrainedBackend, read_backend, read_declared
 
 
 def scoring_input(source: Path) -> Path:
@@ -39,6 +39,18 @@ def open_backend(
         return _trained(source / BACKEND, embeddings, families)
     cosine = families["backends"]["cosine"](subtract_mean=False)
     return TrainedBackend(cosine.from_parts({}), dimensions, source)
+
+
+def read_declared_source(source: Path) -> tuple[Path, dict]:
+    """The folder that a back end is read from, and the content of its backend.json.
+
+    A model without a back end is one of plain cosine.
+    """
+    if not is_model(source):
+        return source, read_declared(source)
+    if has_backend(open_model(source)):
+        return source / BACKEND, read_declared(source / BACKEND)
+    return source, {"options": {"name": "cosine", "links": []}, "parts": []}
 
 
 def _trained(folder: Path, embeddings: Sequence[Path], families: Families) -> TrainedBackend:
