@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.embeddings.enrolment import average_enrolment, take_averaging
-from utils.embeddings.protocols import read_protocol
+from utils.embeddings.protocols import make_protocol, read_protocol
 from utils.errors import UserError
 
 VECTORS = np.array([[3.0, 0.0], [0.0, 1.0]], np.float32)
@@ -36,6 +36,7 @@ def test_a_protocol_states_another_rule_and_no_unknown_one(tmp_path):
     path.write_text("name: whole\naveraging: mean\n")
     protocol, options = read_protocol(str(path))
     assert protocol.averaging == options["averaging"] == "mean"
+    assert make_protocol(options).averaging == "mean"
     protocol, options = read_protocol("whole")
     assert protocol.averaging == "unit"
     assert "averaging" not in options
