@@ -296,10 +296,11 @@ def write_models(
     """Write a vector of each model of several utterances, averaged as for our scores."""
     from utils.archive import write_text_vectors
     from utils.data_dir.lists import read_spk2utt
+    from utils.embeddings.enrolment import SpeakerModels
     from utils.embeddings.folders import read_model_vectors
 
     models = read_spk2utt(spk2utt)
-    vectors = read_model_vectors(folder, models, averaging)
+    vectors = read_model_vectors(folder, SpeakerModels(models, averaging))
     _, *written = write_vectors(export, name, "enroll", vectors)
     counts = export.output / f"xvectors_{name}" / "enroll_num_utts.ark"
     write_text_vectors(counts, {model: len(utterances) for model, utterances in models.items()})

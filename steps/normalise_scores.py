@@ -16,6 +16,7 @@ import numpy as np
 
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.enrolment import SpeakerModels
 from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
@@ -30,11 +31,10 @@ from utils.scoring.cohort import (
     cohort_speakers,
     read_cohort,
     refuse_other_scores,
-    usual_top_k,
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.head import cohort_inputs, head_speakers, read_head
-from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
+from utils.scoring.normalise import Method, Normalisation, Statistics, normalise, usual_top_k
 from utils.scoring.score_files import (
     averaging_in_scores,
     read_scores,
@@ -162,7 +162,7 @@ def normalise_scores(
     marks = refuse_leakage({data.name: tested}, {"cohort": learned}, allow=allow_leakage)
     sides = read_sides(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     if top_k is None:
-        top_k = usual_top_k(chosen_cohort)
+        top_k = usual_top_k(len(chosen_cohort.members))
     normalisation = Normalisation(method, top_k, device)
     trained = backend_for(normalisation, backend)
     against = cohort_scores(trained, sides, embeddings, chosen_cohort, output.parent, num_threads)
@@ -272,11 +272,9 @@ def read_sides(
     """Embeddings of the sides that occur; ``scores`` is the file of the pairs, for messages."""
     models = None
     if enroll_spk2utt:
-        models = read_spk2utt(enroll_spk2utt)
-    averaging = averaging_in_scores(scores, embeddings)
-    sides = read_trial_vectors(
-        embeddings, enrol, test, scores, models, enrol_embeddings, averaging=averaging
-    )
+        averaging = averaging_in_scores(scores, embeddings)
+        models = SpeakerModels(read_spk2utt(enroll_spk2utt), averaging)
+    sides = read_trial_vectors(embeddings, enrol, test, scores, models, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
     enrol_rows, test_rows = rows[: len(enrol)], rows[len(enrol) :]
     names = [sides.names[row] for row in used.tolist()]

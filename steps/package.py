@@ -46,6 +46,7 @@ from utils.scoring.packaging import (
 if TYPE_CHECKING:
     from steps.models import EmbeddingNetwork
 
+FORMAT = 1
 THRESHOLD = "threshold.json"
 
 
@@ -267,6 +268,7 @@ def _provenance(
             lists[label.removeprefix("train/")] = entry["content"]
     return {
         **facts,
+        "packaged_by": {"step": "package", "format": FORMAT},
         "converted_from": imported,
         "training_data": {
             "description": _describe_training(receipt),

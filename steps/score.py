@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
-from utils.embeddings.enrolment import USUAL, Averaging, read_averaging
+from utils.embeddings.enrolment import USUAL, Averaging, SpeakerModels, read_averaging
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import protocol_name, read_comparison
 from utils.embeddings.rows import Compare, score_pairs
@@ -107,10 +107,8 @@ def score(
     enrol, test = listed.enrol, listed.test
     models = None
     if enroll_spk2utt:
-        models = read_spk2utt(enroll_spk2utt)
-    sides = read_trial_vectors(
-        embeddings, enrol, test, trials, models, enrol_embeddings, averaging=rule
-    )
+        models = SpeakerModels(read_spk2utt(enroll_spk2utt), rule)
+    sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
     folders = [folder for folder in (enrol_embeddings, embeddings) if folder]
     trained = open_backend(backend, folders, FAMILIES, sides.vectors.shape[-1])
     rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)

@@ -7,7 +7,8 @@ or take it for an embedding of its network.  By cosine it is the same as a mean 
 ``mean``, the plain mean, is Kaldi's (ivector-mean): a test protocol or a command may ask for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +19,14 @@ from utils.errors import UserError
 
 Averaging = Literal["unit", "mean"]
 USUAL: Averaging = "unit"
+
+
+@dataclass(frozen=True)
+class SpeakerModels:
+    """Models of several utterances, by name, and how these are averaged."""
+
+    utterances: Mapping[str, Sequence[str]]
+    averaging: Averaging = USUAL
 
 
 def average_enrolment(vectors: np.ndarray, averaging: Averaging = USUAL) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from utils.archive import ArchiveWriter, read_vectors, write_text_vectors
 from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
-from utils.embeddings.enrolment import USUAL, Averaging, average_enrolment
+from utils.embeddings.enrolment import Averaging, SpeakerModels, average_enrolment
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -58,10 +58,8 @@ def read_trial_vectors(
     enrol: Sequence[str],
     test: Sequence[str],
     trials: Path,
-    models: Mapping[str, Sequence[str]] | None = None,
+    models: SpeakerModels | None = None,
     enrol_folder: Path | None = None,
-    *,
-    averaging: Averaging = USUAL,
 ) -> TrialVectors:
     """Vectors of both sides (T names each) of the trials of a list.
 
@@ -77,9 +75,9 @@ def read_trial_vectors(
         enrol_names, enrol_vectors = read_embeddings(enrol_folder)
     test_rows = look_up_rows(test, _number(names))
     means = None
-    if models:
+    if models is not None:
         enrol_rows = look_up_rows(enrol, {})
-        means = _average_models(models, enrol_names, enrol_vectors, enrol_folder, averaging)
+        means = _average_models(models, enrol_names, enrol_vectors, enrol_folder)
     else:
         enrol_rows = look_up_rows(enrol, _number(enrol_names))
         if (enrol_rows < 0).any():
@@ -117,28 +115,22 @@ def read_trial_vectors(
     )
 
 
-def read_model_vectors(
-    folder: Path, models: Mapping[str, Sequence[str]], averaging: Averaging
-) -> Iterator[tuple[str, np.ndarray]]:
+def read_model_vectors(folder: Path, models: SpeakerModels) -> Iterator[tuple[str, np.ndarray]]:
     """Each model with its vector, from a folder of embeddings; UserError if one is missing."""
     names, vectors = read_embeddings(folder)
-    averages = _average_models(models, names, vectors, folder, averaging)
+    averages = _average_models(models, names, vectors, folder)
     yield from zip(averages.names, averages.vectors, strict=True)
 
 
 def _average_models(
-    models: Mapping[str, Sequence[str]],
-    names: list[str],
-    vectors: np.ndarray,
-    folder: Path,
-    averaging: Averaging,
+    models: SpeakerModels, names: list[str], vectors: np.ndarray, folder: Path
 ) -> _Means:
     """Vectors of models, from the embeddings of their utterances."""
-    row_by_utterance = _number(names)
-    _refuse_missing(row_by_utterance, models, folder)
-    means = _average_rows(vectors, row_by_utterance, models, averaging)
-    num_utts = [len(utterances) for utterances in models.values()]
-    return _Means(list(models), means, num_utts, folder / "enroll.spk2utt")
+    row_by_utterance, utterances = _number(names), models.utterances
+    _refuse_missing(row_by_utterance, utterances, folder)
+    means = _average_rows(vectors, row_by_utterance, utterances, models.averaging)
+    num_utts = [len(keys) for keys in utterances.values()]
+    return _Means(list(utterances), means, num_utts, folder / "enroll.spk2utt")
 
 
 def _means_of_speakers(folder: Path) -> _Means | None:

@@ -26,7 +26,6 @@ MembersOf = Literal["speakers", "utterances"]
 
 LISTS = {"speakers": "spk_xvector.scp", "utterances": "xvector.scp"}
 VECTORS_AT_A_TIME = 1 << 16
-MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
 LARGE_BYTES = 1 << 29  # of transformed embeddings: larger ones are in a file
 MAKER = {
     "backend": "back end",
@@ -81,11 +80,6 @@ def read_cohort(folder: Path, kind: MembersOf, cohort_list: Path | None = None) 
             f"{len(wanted)} lack one: extract them, or remove them from the list"
         )
     return Cohort(folder, kind, {name: entries[name] for name in wanted})
-
-
-def usual_top_k(cohort: Cohort) -> int:
-    """The default number of closest members."""
-    return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
 
 
 def cohort_speakers(cohort: Cohort, utt2spk: Path | None) -> set[str]:

@@ -22,7 +22,7 @@ from utils.pretrained.calibration import (
 )
 from utils.receipts.contents import existing_receipt, fingerprint, first_bad_output
 from utils.scoring.calibration_files import read_calibration
-from utils.scoring.cohort import read_cohort, usual_top_k
+from utils.scoring.normalise import usual_top_k
 
 LEAVE_OUT = "none"
 COHORT = "cohort/xvector.ark"
@@ -220,7 +220,7 @@ def cohort_contents(cohort: Path, options: Mapping) -> tuple[dict, dict[str, byt
     names, vectors = read_vectors(cohort / "spk_xvector.scp")
     top_k = options.get("top_k")
     if top_k is None and options["method"].startswith("as_"):
-        top_k = usual_top_k(read_cohort(cohort, "speakers"))
+        top_k = usual_top_k(len(names))
     norm = {"method": options["method"], "top_k": top_k, "members": len(names)}
     archive = b""
     for name, vector in zip(names, vectors, strict=True):
