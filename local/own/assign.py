@@ -19,6 +19,7 @@ class SplitOptions:
 
     ``sessions`` and ``enrol_utterances`` (of a model of the test) are options of
     `steps.make_trials`. Without ``for_trials`` corpora too small for trials are accepted too.
+    With ``test_only`` nothing is trained: all speakers are for test, or those of the corpus' own.
     """
 
     dev_share: float
@@ -27,6 +28,7 @@ class SplitOptions:
     sessions: Sessions = "any"
     enrol_utterances: int = 1
     for_trials: bool = True
+    test_only: bool = False
 
 
 def assign_speakers(
@@ -46,8 +48,27 @@ def assign_speakers(
             "add one of these, or give --sessions any"
         )
     testable = _find_testable(corpus, options, unusable)
+    if options.test_only:
+        return _assign_to_test(corpus, testable)
     sets = _split(corpus, options, testable)
     return sets, _explain_sizes(corpus, options, sets, testable)
+
+
+def _assign_to_test(corpus: Corpus, testable: Candidates) -> tuple[dict[str, list[str]], list[str]]:
+    """The speakers of a corpus' own test set, or all; others are left out, with a line."""
+    own = [speaker for speaker, name in corpus.spk2set.items() if name == "test"]
+    speakers = sorted(own or corpus.spk2sex)
+    left_out = len(corpus.spk2sex) - len(speakers)
+    lines = []
+    if left_out:
+        lines = [f"  {left_out:,} speakers are not tested, and nothing is learned from them"]
+    fit = testable.speakers["test"]
+    if "test" not in corpus.trials and len(fit) < MIN_SPEAKERS:
+        raise UserError(
+            f"{corpus.data.path}: {len(fit)} of {len(corpus.spk2sex)} speakers have target "
+            f"trials, expected {MIN_SPEAKERS} or more; the others {testable.lack}; {testable.hint}"
+        )
+    return {"train": [], "dev": [], "test": speakers}, lines
 
 
 def _split(
