@@ -68,7 +68,7 @@ def _assign_to_test(corpus: Corpus, testable: Candidates) -> tuple[dict[str, lis
             f"{corpus.data.path}: {len(fit)} of {len(corpus.spk2sex)} speakers have target "
             f"trials, expected {MIN_SPEAKERS} or more; the others {testable.lack}; {testable.hint}"
         )
-    return {"train": [], "dev": [], "test": speakers}, lines
+    return {"test": speakers}, lines
 
 
 def _split(
