@@ -33,7 +33,7 @@ append_stem variant "$trials"
 
 suffix=-$variant
 append suffix "$cutting"
-append suffix "$sample_rate_hz" 16000
+[ -n "$features" ] || append suffix "$sample_rate_hz" 16000
 
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}

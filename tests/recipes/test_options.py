@@ -123,6 +123,8 @@ OF_RECIPE = {
         "max_policy_fraction": ("--max-policy-fraction 0.02", NEW_LISTS),
         "allow_missing_trials": ("--allow-missing-trials", NEW_LISTS),
         "copies": (f"--copies {CORPORA}/tiny_copies.yaml", "ddpdppps"),
+        "model": (f"--model {RUNS}/speechocean762/exp/tiny", REFUSED),  # with options of a training
+        "trials": (f"--trials {CORPORA}/tiny.yaml", VARIANT),  # not read before it is run
         "dev_share": ("--dev-share 0.2", VARIANT),
         "test_share": ("--test-share 0.3", VARIANT),
         "sessions": ("--sessions across", VARIANT),

@@ -2,11 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
+import yaml
 
+from steps.models import MODELS
 from tests.lookalike.own import make_kaldi, make_tree
 from tests.models_for_tests import make_model
 from tests.recipes.runs import last_line, run
+from tests.voices import CONFIG
+from utils.archive import ArchiveWriter
+from utils.config import build
+from utils.data_dir import read_map
+from utils.pretrained import weights_as_bytes, write_model
 
 pytestmark = pytest.mark.slow
 SPEAKERS = [f"speaker {number}" for number in range(8)]
@@ -27,20 +35,33 @@ def rows_of(work, experiment):
     return json.loads((work / "exp" / experiment / "results.json").read_text())
 
 
-def test_a_model_folder_is_tested_on_all_speakers_and_nothing_is_trained(model, corpus, tmp_path):
+@pytest.fixture(scope="module")
+def tested(model, corpus, tmp_path_factory):
+    """The workdir of a run with all speakers in test, and what it printed."""
+    work = tmp_path_factory.mktemp("work")
+    return work, run("own", "--corpus", corpus, "--model", model, "--workdir", work, *QUICK)
+
+
+def test_a_model_folder_is_tested_on_all_speakers_and_nothing_is_trained(tested):
     """Eight speakers of three utterances: three target trials each."""
-    words = ["--corpus", corpus, "--model", model, "--workdir", tmp_path, *QUICK]
-    preview = run("own", *words, "--dry-run")
-    assert "recommended for 8 speakers" in preview
-    assert "3  train the network: left out, --model is trained" in preview
-    text = run("own", *words)
+    work, text = tested
     assert "== stage 3: train the network: left out, --model is trained" in text
     assert "== stage 5: train the back end: none, plain cosine" in text
-    (row,) = [row for row in rows_of(tmp_path, "tiny-mine-energy-all") if row["subset"] == "all"]
+    (row,) = [row for row in rows_of(work, "tiny-mine-energy-all") if row["subset"] == "all"]
     assert (row["test_set"], row["backend"], row["targets"]) == ("test", "plain_cosine", 24)
-    assert not (tmp_path / "exp" / "tiny-mine-energy-all" / "checkpoints").exists()
-    assert [path.name for path in (tmp_path / "data" / "mine-energy-all").glob("*/utt2spk")]
-    assert "nothing to do" in run("own", *words)
+    assert not (work / "exp" / "tiny-mine-energy-all" / "checkpoints").exists()
+    sets = [path.parent.name for path in (work / "data" / "mine-energy-all").glob("*/utt2spk")]
+    assert sets == ["test"]
+
+
+def test_what_is_done_stays_done_and_the_dry_run_says_what_is_left_out(
+    tested, model, corpus, tmp_path
+):
+    words = ["--corpus", corpus, "--model", model, *QUICK]
+    assert "nothing to do" in run("own", *words, "--workdir", tested[0])
+    preview = run("own", *words, "--workdir", tmp_path, "--dry-run")
+    assert "recommended for 8 speakers" in preview
+    assert "3  train the network: left out, --model is trained" in preview
 
 
 def test_a_back_end_and_a_norm_are_learned_from_speakers_that_are_not_tested(
@@ -54,13 +75,14 @@ def test_a_back_end_and_a_norm_are_learned_from_speakers_that_are_not_tested(
     assert not any(row["watermarks"] for row in rows)
 
 
-def test_trials_name_files_and_a_model_folder_brings_its_back_end(model, corpus, tmp_path):
-    backend = {
-        f"backend/{path.name}": path
-        for path in train_plain_cosine(model, corpus, tmp_path).iterdir()
-        if path.is_file()
+def test_trials_name_files_and_a_model_folder_brings_its_back_end(tested, corpus, tmp_path):
+    backend = tested[0] / "exp" / "tiny-mine-energy-all" / "backend" / "plain_cosine"
+    files = {
+        f"backend/{path.relative_to(backend)}": path
+        for path in backend.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
     }
-    packaged = make_model(tmp_path / "packaged", more=backend).folder
+    packaged = make_model(tmp_path / "packaged", more=files).folder
     trials = tmp_path / "pairs.txt"
     trials.write_text(
         "speaker 1/mo/0.wav\tspeaker 1/mo/1.wav\ttarget\n"
@@ -85,13 +107,6 @@ def test_trials_name_files_and_a_model_folder_brings_its_back_end(model, corpus,
         "speaker_1-mo-0 speaker_1-mo-1",
         "speaker_1-mo-0 speaker_2-mo-1",
     ]
-
-
-def train_plain_cosine(model, corpus, workdir):
-    """Folder of a back end that fits the model."""
-    work = workdir / "first"
-    run("own", "--corpus", corpus, "--model", model, "--workdir", work, *QUICK, "--stop-stage", 5)
-    return work / "exp" / "tiny-mine-energy-all" / "backend" / "plain_cosine"
 
 
 @pytest.mark.parametrize(
@@ -132,11 +147,37 @@ def test_the_plan_of_a_published_name_fetches_it_first(corpus, tmp_path):
     assert "steps.extract models/resemblyzer " in text
 
 
-def test_features_without_audio_need_a_model_that_takes_them(model, tmp_path):
-    corpus = make_kaldi(tmp_path / "kaldi", SPEAKERS[:2], seconds=0.1)
-    (corpus / "wav.scp").rename(corpus / "feats.scp")
+def make_features(corpus, folder):
+    """Put random features of 20 bins in the place of a Kaldi directory's audio."""
+    random = np.random.default_rng(1)
+    with ArchiveWriter(folder / "feats.ark", corpus / "feats.scp") as writer:
+        for utterance in read_map(corpus / "wav.scp"):
+            writer.write(utterance, random.standard_normal((150, 20)).astype(np.float32))
+    (corpus / "wav.scp").unlink()
+
+
+def make_model_of_features(folder):
+    """A MODEL that takes 20 features of 100 frames per second."""
+    section = yaml.safe_load(CONFIG)["model"]
+    section["front_end"] = {"name": "precomputed", "num_bins": 20, "description": "random"}
+    network = build(MODELS, section, "the network")
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    contents = {
+        "config.yaml": yaml.safe_dump({"model": section}).encode(),
+        "weights.safetensors": weights_as_bytes(tensors),
+        "provenance.json": b'{\n "sample_rate_hz": 100\n}\n',
+    }
+    return write_model(folder, contents).folder
+
+
+def test_features_without_audio_are_tested_by_a_model_that_takes_them(model, tmp_path):
+    corpus = make_kaldi(tmp_path / "kaldi", ["a", "b", "c"], seconds=0.1)
+    make_features(corpus, tmp_path)
     words = ["--corpus", corpus, "--workdir", tmp_path / "work"]
     assert "this directory has only features" in last_line(run("own", *words, code=1))
-    text = run("own", *words, "--model", model, code=1)
-    print(text)
-    assert "feats.scp" in last_line(text)
+    text = run("own", *words, "--model", make_model_of_features(tmp_path / "feats"))
+    assert "== stage 1: VAD decisions: left out, there is no audio" in text
+    (row,) = [
+        row for row in rows_of(tmp_path / "work", "feats-kaldi-all") if row["subset"] == "all"
+    ]
+    assert (row["test_set"], row["targets"]) == ("test", 3)

@@ -31,7 +31,8 @@ IN_A_STAGE = re.compile(
 # Above stage 0 are refusals and names only.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
-NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_audio \w+|use_model \S+)"
+FUNCTION = r"(append(_stem)? \w+ [^;&|<>]*|append_audio \w+|use_model \S+)"
+NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|{FUNCTION})"
 REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
 ABOVE_THE_STAGES = re.compile(
     rf"({REFUSAL}|{NAMED}|if {CONDITION}( && {CONDITION})*; then|(  {NAMED})|else|fi|)"
