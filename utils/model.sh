@@ -42,7 +42,8 @@ use_model() {
   fi
   [ -z "$backend" ] || no_back_end="left out, trained already"
   learning=
-  [ "$score_norm $calibrate $fuse" = "none false false" ] || learning=true
+  [ "$score_norm" = none ] || [ "$cohort" = head ] || learning=true
+  [ "$calibrate $fuse" = "false false" ] || learning=true
   for file in "${backends[@]}"; do
     if [ -n "$file" ] && [ ! -d "$file" ]; then learning=true no_back_end=; fi
   done

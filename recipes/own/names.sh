@@ -5,6 +5,7 @@
 splitting=(--dev-share "$dev_share" --test-share "$test_share")
 learning=true  # the recipe learns from the speakers that are not tested
 [ -z "$model" ] || use_model "$model"
+only_back_ends=$model
 [ -z "$model" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is trained" \
   "here: --config, --noise, --rirs and --simulate-rooms belong to a training"
 [ -z "$trials" ] || [ "$sessions $enrol_utterances $targets_per_speaker" = "any 1 " ] || fail_usage \
