@@ -273,8 +273,8 @@ def _read_network_weights(source: Path, checkpoint: str) -> tuple[Path, dict]:
 
     if checkpoint != "average":
         raise UserError(
-            f"checkpoint '{checkpoint}': {source} is a model folder, which has one network; leave "
-            "the checkpoint out"
+            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
+            "the option out"
         )
     path = open_model(source).folder / WEIGHTS
     tensors = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
