@@ -35,7 +35,8 @@ def compute_vad(
         stretches of speech as segments, and the job's part of the ledger, ``vad/vad.J.dropped``.
     config : path or None
         YAML with a detector's name and options, as in conf/vad (webrtc, energy, silero,
-        librosa_trim, librosa_split), where their uses are described; None: WebRTC's defaults.
+        librosa_trim, librosa_split, resemblyzer), where their uses are described; None: WebRTC's
+        defaults.
     top_db : float or None
         For the librosa detectors, instead of the YAML's: level below the loudest frame, in dB, from
         which audio is silence.

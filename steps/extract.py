@@ -18,11 +18,12 @@ from utils.config import read_yaml
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.embeddings.planned import note_embeddings, planned_rate_hz, read_model_section
 from utils.embeddings.protocol_base import Protocol
-from utils.embeddings.protocols import natural_protocol, read_protocol
+from utils.embeddings.protocols import make_protocol, natural_protocol, read_protocol
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.pretrained import is_model, model_input, open_model
+from utils.pretrained.folder import PROTOCOL
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def extract(
         itself.
     protocol : str or None
         Test protocol, which defines the pieces of an utterance: name of a file of conf/protocols,
-        or path of another YAML. None: whole utterances, or windows that overlap by 20 % if the
-        network takes one length only.
+        or path of another YAML. None: that of a model folder; without one whole utterances, or
+        windows that overlap by 20 % if the network takes one length only.
     checkpoint : str
         ``average``, or the name of another file of checkpoints/, such as ``step-0000000`` for the
         untrained network.
@@ -165,7 +166,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
     # With its 10 bits an embedding would depend on the other utterances of its batch.
     torch.backends.cudnn.allow_tf32 = False
     network, facts = load_network(settings.experiment, settings.checkpoint)
-    protocol = settings.protocol or natural_protocol(network)
+    protocol = settings.protocol or default_protocol(settings.experiment, network)
     crops = str(protocol)
     if cut := describe_cut(data):
         crops += f", utterances {cut}"
@@ -188,6 +189,15 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
     with atomic_write(provenance) as file:
         json.dump(facts, file, indent=1)
     task.finish([writer, provenance], {"utterances": len(job_keys)})
+
+
+def default_protocol(source: Path, network: "EmbeddingNetwork") -> Protocol:
+    """The protocol without ``--protocol``: that of a model folder, or the network's natural one."""
+    if is_model(source):
+        options = open_model(source).protocol_options
+        if options is not None:
+            return make_protocol(options, str(source / PROTOCOL))
+    return natural_protocol(network)
 
 
 def _refuse_planned(settings: _Settings, data: Path) -> None:

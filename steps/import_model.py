@@ -9,6 +9,7 @@ the file is which of ours.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -84,14 +85,12 @@ def import_model(
     from utils.training.checkpoints import save_checkpoint
     from utils.training.experiment import BEGUN, begin_experiment
 
-    tensors = _read_tensors(container, source)
-    name, keys = _choose_kind(tensors, tables, source)
-    table = tables[name]
-    by_rows = table.rows.get(rows, "") if rows else ""
-    network, model = _load_network(tensors, keys, table, config, source, by_rows)
-    loss, loss_options = _load_loss(tensors, keys, network.embedding_dim, source)
+    read = read_network(source, kind, config, rows)
+    network, keys = read.network, read.keys
+    loss, loss_options = _load_loss(read.tensors, keys, network.embedding_dim, source)
     digests = {label: file_sha256(path) for label, path in files.items()}
-    resolved = {"model": model, **loss_options, "imported": {"kind": name, "sha256": digests}}
+    imported = {"kind": read.kind, "sha256": digests}
+    resolved = {"model": read.model, **loss_options, "imported": imported}
     begin_experiment(output, resolved, files)
     weights = {"step": 0, "network": network.state_dict()}
     if loss:
@@ -102,12 +101,40 @@ def import_model(
     return task.finish(
         [output / BEGUN, output / "config.yaml", output / "checkpoints" / "average.pt"],
         {
-            "tensors": len(tensors),
+            "tensors": len(read.tensors),
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "loss": keys.head.loss["name"] if keys.head else None,
             "left_out": sorted(keys.left_out),
         },
     )
+
+
+@dataclass
+class ImportedNetwork:
+    """A network with the weights of a published file, and what was read."""
+
+    network: "EmbeddingNetwork"  # in evaluation mode
+    model: dict  # section `model` of its resolved configuration
+    kind: Kind
+    tensors: "dict[str, np.ndarray]"
+    keys: "SortedKeys"
+
+
+def read_network(
+    source: Path,
+    kind: Kind,
+    config: Path | None = None,
+    rows: Literal["features", "frames"] | None = None,
+) -> ImportedNetwork:
+    """The network of a published file; arguments and errors as for `import_model`."""
+    tables = {name: read_table(name) for name in possible_kinds(kind)}
+    container = next(iter(tables.values())).container
+    tensors = _read_tensors(container, source)
+    name, keys = _choose_kind(tensors, tables, source)
+    table = tables[name]
+    by_rows = table.rows.get(rows, "") if rows else ""
+    network, model = _load_network(tensors, keys, table, config, source, by_rows)
+    return ImportedNetwork(network, model, name, tensors, keys)
 
 
 def _check_rows(rows: str | None, kind: Kind, tables: Mapping[Kind, Table]) -> None:

@@ -14,7 +14,9 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 MOST_LINES, MOST_COLUMNS, MOST_WORDS = 150, 120, 1200
 PAGES = sorted(DOCS.glob("*.md"))
-COMMANDS = sorted(path.stem for path in (ROOT / "steps").glob("*.py") if path.stem != "__init__")
+NO_COMMANDS = ("__init__", "api")
+COMMANDS = sorted(path.stem for path in (ROOT / "steps").glob("*.py"))
+COMMANDS = [name for name in COMMANDS if name not in NO_COMMANDS]
 
 
 def prose_lines(text):

@@ -16,7 +16,7 @@ OWNER = re.compile(r"\b((?:steps|local|utils)\.\w+(?: \w+)?)\b")
 EVERYWHERE = {"force", "help", "logdir"}  # the last is tensorboard's
 # Modules with options of other programs or of the recipes' front door, or with names of colours.
 OF_OTHERS = re.compile(
-    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained)\.py"
+    r"utils/(launchers|doctor|plan|report)/|utils/(machine|pretrained/wheels)\.py"
     r"|utils/scoring/kaldi_commands\.py|utils/locks/|steps/export_kaldi\.py"
 )
 # Messages of a module that only these commands reach, of those that import it.
@@ -158,7 +158,8 @@ def options_of(path: Path) -> frozenset[str]:
             arguments = node.args
             with_default = arguments.args[len(arguments.args) - len(arguments.defaults) :]
             options |= {argument.arg for argument in with_default}
-            options |= {argument.arg for argument in arguments.kwonlyargs}
+            # an option whose name is a word of Python: from_ for --from
+            options |= {argument.arg.removesuffix("_") for argument in arguments.kwonlyargs}
     return frozenset(options)
 
 

@@ -7,15 +7,21 @@ a bug keeps its traceback.
 import atexit
 import ctypes
 import errno
+import inspect
+import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import get_args, get_origin, get_type_hints
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
 
 from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
 from utils.machine import process_start_time
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
 
 DISK_FAULTS = {
     errno.ENOSPC,
@@ -197,7 +203,8 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         Step with a typed signature.
     words : sequence of str
         Command line without the program; ``--crop-seconds`` and ``--crop_seconds`` are the same,
-        and ``--trim`` is ``--trim true``.
+        and ``--trim`` is ``--trim true``.  An option that takes several files takes their names
+        up to the next option.  Behind ``--`` all words are names.
     name : str
         Name of the command in messages; empty: `program`.
     """
@@ -211,6 +218,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
             sys.exit(2)
 
     name = name or program()
+    words, names = _split_at_dashes(words)
     for word in words:
         fault = _specifier_fault(word)
         if fault:
@@ -220,21 +228,59 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         os.environ["SV_FORCE"] = "1"
     parser = Parser(prog=name, description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
+    _adapt_actions(parser, function)
+    given = parser.parse_args([*_normalise_options(function, words), *names])
+    return function(**parser.instantiate(given).as_dict())
+
+
+def _adapt_actions(parser: "ArgumentParser", function: Callable) -> None:
+    """Offer what jsonargparse does not: positionals of several words or none, ``--from``."""
+    optional = _optional_positionals(function)
     for action in parser._actions:
-        # A positional list takes several words, which jsonargparse does not offer.
         hint = getattr(action, "_typehint", None)
         if not action.option_strings and get_origin(hint) is list:
             (item,) = get_args(hint)
             action.nargs, action.metavar = "+", action.dest.upper()
             action._typehint = item  # type: ignore[attr-defined]  # jsonargparse keeps it there
-    given = parser.parse_args(_normalise_options(function, words))
-    return function(**parser.instantiate(given).as_dict())
+        elif action.dest in optional:
+            del parser._option_string_actions[f"--{action.dest}"]
+            action.option_strings, action.nargs = [], "?"
+            if _is_list_of_files(hint):
+                action.nargs, action._typehint = "*", Path  # type: ignore[attr-defined]
+            action.metavar = action.dest.upper()
+            parser._optionals._group_actions.remove(action)  # in the help
+            parser._positionals._group_actions.append(action)
+        elif action.dest.endswith("_"):  # an option whose name is a word of Python
+            name = f"--{action.dest.removesuffix('_')}"
+            parser._option_string_actions[name] = action
+            action.option_strings, action.metavar = [name], name[2:].upper()
+
+
+def _optional_positionals(function: Callable) -> set[str]:
+    """Names of parameters that are positional and have a default."""
+    names = set()
+    for name, parameter in inspect.signature(function).parameters.items():
+        is_positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if is_positional and parameter.default is not parameter.empty:
+            names.add(name)
+    return names
+
+
+def _split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before ``--``, and those from it on, which are names."""
+    words = list(words)
+    if "--" not in words:
+        return words, []
+    first = words.index("--")
+    return words[:first], words[first:]
 
 
 def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
-    """Options with underscores, and switches without a value as ``--switch=true``."""
-    switches = {f"--{name}" for name, hint in get_type_hints(function).items() if hint is bool}
-    words = [_dashes_to_underscores(word) for word in words]
+    """Options with underscores, ``--switch=true`` for a switch alone, and lists as one word."""
+    hints = get_type_hints(function)
+    switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
+    lists = {f"--{name}" for name, hint in hints.items() if _is_list_of_files(hint)}
+    words = _join_lists([_dashes_to_underscores(word) for word in words], lists)
     normalised = []
     for index, word in enumerate(words):
         has_value = index + 1 < len(words) and words[index + 1] in ("true", "false")
@@ -242,6 +288,39 @@ def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:
             word = f"{word}=true"
         normalised.append(word)
     return normalised
+
+
+def _is_list_of_files(hint: object) -> bool:
+    """Whether a type hint is ``list[Path]``, or that or None."""
+    return hint == list[Path] or list[Path] in get_args(hint)
+
+
+def _join_lists(words: Sequence[str], lists: Collection[str]) -> list[str]:
+    """Names of files behind an option of ``lists`` as one JSON list, so that none is parsed.
+
+    A list in brackets stays as it is, unless a file is called so.
+    """
+    joined: list[str] = []
+    files: list[str] = []  # names behind the latest option
+    takes_files = False
+    for word in [*words, "--"]:
+        if takes_files and not word.startswith("--"):
+            files.append(word)
+            takes_files = not _is_bracketed(files[0])
+            continue
+        if files and _is_bracketed(files[0]):
+            joined += files
+        elif files:
+            joined.append(json.dumps(files))
+        files = []
+        takes_files = word in lists
+        joined.append(word)
+    return joined[:-1]
+
+
+def _is_bracketed(word: str) -> bool:
+    """Whether a word is a list of YAML, and no file."""
+    return word.startswith("[") and word.rstrip().endswith("]") and not os.path.exists(word)
 
 
 def _summary(function: Callable) -> str:

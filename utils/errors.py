@@ -1,6 +1,7 @@
 """UserError: a mistake the user can fix.  UnreadableAudio: audio that a step may drop and count."""
 
 import errno
+from pathlib import Path
 
 MACHINE_LACKS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 NO_MEMORY_FOR_TORCH = ("DefaultCPUAllocator", "failed to map segment from shared object")
@@ -32,12 +33,12 @@ class UnreadableAudio(UserError):
 
     Parameters
     ----------
-    entry : str
-        Its entry in wav.scp.
+    entry : str or path
+        Its entry in wav.scp, or a file.
     reason : str
         Why it cannot be read.
     """
 
-    def __init__(self, entry: str, reason: str):
+    def __init__(self, entry: str | Path, reason: str):
         super().__init__(f"{entry}: {reason}")
         self.reason = reason

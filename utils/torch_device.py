@@ -29,11 +29,7 @@ def use_device(device: str, num_threads: int) -> None:
     UserError
         There is no such device.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "--device cuda: no CUDA device is visible, or this torch is built without CUDA; "
-            "choose --device cpu"
-        )
+    require_device(device)
     torch.set_num_threads(num_threads)
     keep_freed_memory()
     # torch.use_deterministic_algorithms would import the compiler: a second per process.
@@ -44,6 +40,21 @@ def use_device(device: str, num_threads: int) -> None:
     # Filling new memory guards against bugs in operators; it costs 5 % of a step.
     deterministic = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property
+
+
+def require_device(device: str) -> None:
+    """Refuse ``cuda`` where there is none.
+
+    Raises
+    ------
+    UserError
+        There is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "--device cuda: no CUDA device is visible, or this torch is built without CUDA; "
+            "choose --device cpu"
+        )
 
 
 def keep_freed_memory() -> None:

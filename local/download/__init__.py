@@ -1,1 +1,1 @@
-"""Downloads: what there is (`table`), fetching and unpacking.  ``python -m local.download``."""
+"""Downloads: what there is (`table`), and unpacking.  ``python -m local.download``."""

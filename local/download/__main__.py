@@ -12,10 +12,10 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from local.download.fetch import fetch
 from local.download.table import DOWNLOADS, Archive
 from local.download.unpack import unpack
 from utils.cli import run
+from utils.downloads import fetch
 from utils.errors import UserError
 from utils.files import atomic_write, publish, read_json_object
 

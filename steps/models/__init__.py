@@ -1,5 +1,6 @@
 """Networks by name.  To add one: a module here, a line in MODELS, a YAML in conf/."""
 
+from steps.models.campplus import CamPlusPlus
 from steps.models.deep_speaker import DeepSpeaker, DeepSpeakerGru
 from steps.models.ecapa import EcapaTdnn
 from steps.models.ge2e_lstm import Ge2eLstm
@@ -27,4 +28,5 @@ MODELS: dict[str, type[EmbeddingNetwork]] = {
     "mr_rawnet": MrRawNet,
     "ecapa": EcapaTdnn,
     "resnet34": ResNet34,
+    "campplus": CamPlusPlus,
 }

@@ -11,12 +11,12 @@ import zipfile
 import pytest
 
 from local.download import __main__ as module
-from local.download import fetch as fetching
 from local.download.__main__ import download
-from local.download.fetch import fetch
 from local.download.table import DOWNLOADS, Archive, Download
 from local.download.unpack import unpack
 from tests.http_server import Files, serving
+from utils import downloads as fetching
+from utils.downloads import fetch
 from utils.errors import UserError
 
 SOUND = bytes(range(256)) * 400

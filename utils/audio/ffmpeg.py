@@ -76,6 +76,17 @@ def compressed_format(file: IO[bytes]) -> str | None:
     return None
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file is one that ffmpeg has to decode; False for one that cannot be opened."""
+    if not path.is_file():
+        return False
+    try:
+        with open(path, "rb") as file:
+            return compressed_format(file) is not None
+    except OSError:
+        return False
+
+
 def require_ffmpeg(entries: Iterable[str]) -> None:
     """Raise UserError if entries of a wav.scp need ffmpeg, by their suffixes, and it is missing."""
     if shutil.which("ffmpeg") is None:

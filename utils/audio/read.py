@@ -60,9 +60,10 @@ def read_audio(
 
     Parameters
     ----------
-    entry : str
+    entry : str or path
         As in wav.scp: a path (whatever libsndfile reads, such as wav, flac, ogg and mp3, and m4a,
         webm and the like, which ffmpeg decodes), ``file.ark:offset``, or a shell command and ``|``.
+        A ``Path`` is a file, whatever its name.
     allow_pipes : bool
         Whether to run such a command.
     start_sample, num_samples : int, int or None
@@ -107,7 +108,6 @@ def read_with_channels(
     channel: Channel = 0,
 ) -> tuple[np.ndarray, int, int]:
     """Samples and rate as in `read_audio`, and the number of channels."""
-    entry = str(entry)
     is_negative_channel = channel != "mean" and channel < 0
     if start_sample < 0 or (num_samples or 0) < 0 or is_negative_channel:
         raise ValueError(
@@ -117,7 +117,7 @@ def read_with_channels(
     with _open_entry(entry, allow_pipes, root) as (file, compressed):
         if compressed:
             samples, rate, channels = decode(
-                entry,
+                str(entry),
                 Path(file.name),
                 compressed,
                 channel=channel,
@@ -136,13 +136,13 @@ def read_with_channels(
 
 
 def _read_sound(
-    entry: str, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
+    entry: str | Path, file: IO[bytes], start_sample: int, num_samples: int | None, channel: Channel
 ) -> tuple[np.ndarray, int, int]:
     with _open_sound(file) as sound:
         _refuse_unreadable(entry, sound)
         if sound.frames == 0:
             raise UnreadableAudio(entry, "no samples")
-        channel = resolve_channel(entry, channel, sound.channels)
+        channel = resolve_channel(str(entry), channel, sound.channels)
         wanted = sound.frames - start_sample if num_samples is None else num_samples
         if wanted < 0 or start_sample + wanted > sound.frames:
             raise ValueError(
@@ -170,7 +170,7 @@ def _open_sound(file: IO[bytes]) -> soundfile.SoundFile:
     return soundfile.SoundFile(file)
 
 
-def _refuse_unreadable(entry: str, sound: soundfile.SoundFile) -> None:
+def _refuse_unreadable(entry: str | Path, sound: soundfile.SoundFile) -> None:
     """Raise UnreadableAudio for files that libsndfile opens and does not read."""
     if sound.subtype.startswith("DWVW"):
         raise UnreadableAudio(
@@ -227,21 +227,20 @@ def audio_header(
 
     UnreadableAudio: it cannot be opened, or a WAV, Ogg or MP4 file is truncated.
     """
-    entry = str(entry)
     plain = _plain_wave_info(entry, root)
     if plain:
         return AudioHeader(*plain)
     with _open_entry(entry, allow_pipes, root) as (file, compressed):
         if compressed:
-            return AudioHeader(*compressed_info(entry, Path(file.name), compressed))
+            return AudioHeader(*compressed_info(str(entry), Path(file.name), compressed))
         with _open_sound(file) as sound:
             _refuse_unreadable(entry, sound)
             return AudioHeader(sound.frames, sound.samplerate, sound.channels)
 
 
-def _plain_wave_info(entry: str, root: str | Path | None) -> tuple[int, int, int] | None:
+def _plain_wave_info(entry: str | Path, root: str | Path | None) -> tuple[int, int, int] | None:
     """Header of a plain WAV, the fast path; None for anything else, also for unreadable files."""
-    if entry.endswith("|") or ARCHIVE.fullmatch(entry):
+    if _is_pipe(entry) or _archive_and_offset(entry):
         return None
     try:
         with _open_file(os.path.join(root or "", entry), buffering=0) as file:
@@ -252,14 +251,14 @@ def _plain_wave_info(entry: str, root: str | Path | None) -> tuple[int, int, int
 
 @contextmanager
 def _open_entry(
-    entry: str, allow_pipes: bool, root: str | Path | None
+    entry: str | Path, allow_pipes: bool, root: str | Path | None
 ) -> Iterator[tuple[IO[bytes], str | None]]:
     """Open an entry: the file, and its format if ffmpeg has to decode it, else None."""
     try:
         with _open_bytes(entry, allow_pipes, root) as file:
             is_file = hasattr(file, "name")  # ffmpeg needs a file, not a byte range of one
             compressed = compressed_format(file) if is_file else None
-            if not may_end_early(entry):
+            if not (_is_pipe(entry) and may_end_early(str(entry))):
                 _refuse_truncated(entry, file)
             if not is_file and is_mp3_without_length(file):
                 raise UnreadableAudio(entry, "an MP3 whose header has no length; convert it to WAV")
@@ -275,7 +274,7 @@ def _open_entry(
         raise UnreadableAudio(entry, f"cannot be opened: {error.strerror or error}") from None
 
 
-def _refuse_truncated(entry: str, file: IO[bytes]) -> None:
+def _refuse_truncated(entry: str | Path, file: IO[bytes]) -> None:
     try:
         missing = count_missing_bytes(file)
     except ValueError as error:
@@ -289,11 +288,13 @@ def _refuse_truncated(entry: str, file: IO[bytes]) -> None:
 
 
 @contextmanager
-def _open_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Iterator[IO[bytes]]:
-    if entry.endswith("|"):
-        yield io.BytesIO(run_entry(entry, allow_pipes))
+def _open_bytes(
+    entry: str | Path, allow_pipes: bool, root: str | Path | None
+) -> Iterator[IO[bytes]]:
+    if _is_pipe(entry):
+        yield io.BytesIO(run_entry(str(entry), allow_pipes))
         return
-    archive = ARCHIVE.fullmatch(entry)
+    archive = _archive_and_offset(entry)
     if not archive:
         with _open_file(Path(root or "", entry)) as file:
             yield file
@@ -306,6 +307,17 @@ def _open_bytes(entry: str, allow_pipes: bool, root: str | Path | None) -> Itera
         if head[:4] == b"RIFF":
             length = int.from_bytes(head[4:], "little") + 8
         yield byte_range(file, start, max(0, min(length, available)))
+
+
+def _is_pipe(entry: str | Path) -> bool:
+    return isinstance(entry, str) and entry.endswith("|")
+
+
+def _archive_and_offset(entry: str | Path) -> re.Match | None:
+    """Archive and offset of an entry of wav.scp; None for a file."""
+    if isinstance(entry, Path):
+        return None
+    return ARCHIVE.fullmatch(entry)
 
 
 def _open_file(path: str | Path, buffering: int = -1) -> IO[bytes]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from utils.data_dir import read_map
+from utils.embeddings.preparation import PreparedReader
 from utils.embeddings.protocol_base import Protocol
 from utils.embeddings.protocols import natural_protocol
 from utils.errors import UserError
@@ -68,23 +69,24 @@ def embed_utterances(
 
     For stored features, a sample is a frame. ``share`` is the rank of this process and the number
     of processes: it embeds its share of the batches and leaves zeros for the others, so that a sum
-    over processes has all. ``keys`` are the names of the utterances, for random crops. UserError:
-    the network does not take the protocol's pieces.
+    over processes has all. ``keys`` are the names of the utterances, for random crops and messages.
+    UserError: the network does not take the protocol's pieces, or the protocol finds no speech.
     """
     protocol = protocol or natural_protocol(network)
     protocol.check(network)
     was_training = network.training
     network.eval()
+    names = keys or [str(index) for index in indices]
+    inputs: PackedReader | FeatureReader | PreparedReader = reader
+    if protocol.preparation is not None:
+        inputs = PreparedReader(reader, protocol.preparation, indices, names)
     pieces: list[tuple[int, int, int]] = []  # utterance, size, start
     ends = []
-    for number, index in enumerate(indices):
-        num_samples = int(reader.num_samples[index])
+    for name, index in zip(names, indices, strict=True):
+        num_samples = int(inputs.num_samples[index])
         if protocol.append_reversed:
             num_samples *= 2
-        key = str(index)
-        if keys:
-            key = keys[number]
-        size, starts = protocol.pieces(num_samples, network, key)
+        size, starts = protocol.pieces(num_samples, network, name)
         pieces += [(index, size, start) for start in starts]
         ends.append(len(pieces))
     pieces_PE = np.zeros((len(pieces), network.embedding_dim), np.float32)
@@ -92,8 +94,8 @@ def embed_utterances(
     grouped = batches([size for _, size, _ in pieces], network.batching, max_samples)
     rank, num_processes = share
     for batch in islice(grouped, rank, None, num_processes):
-        inputs = [_read_piece(reader, *pieces[k], protocol.append_reversed) for k in batch]
-        pieces_PE[batch] = _embed_pieces(network, inputs)
+        samples = [_read_piece(inputs, *pieces[k], protocol) for k in batch]
+        pieces_PE[batch] = _embed_pieces(network, samples, protocol)
     network.train(was_training)
     if not ends:
         return pieces_PE
@@ -105,29 +107,37 @@ def embed_utterances(
     return np.stack(combined)
 
 
-def _embed_pieces(network: "EmbeddingNetwork", pieces: Sequence[np.ndarray]) -> np.ndarray:
+def _embed_pieces(
+    network: "EmbeddingNetwork", pieces: Sequence[np.ndarray], protocol: Protocol
+) -> np.ndarray:
     """Embed one batch."""
     lengths = [len(piece) for piece in pieces]
     waveforms_BS = np.zeros((len(pieces), max(lengths), *pieces[0].shape[1:]), np.float32)
     for row, samples in zip(waveforms_BS, pieces, strict=True):
         row[: len(samples)] = samples
     inputs = torch.from_numpy(waveforms_BS).to(next(network.parameters()).device)
-    embeddings = network(inputs, torch.tensor(lengths))
+    embeddings = protocol.embed(network, inputs, torch.tensor(lengths))
     return embeddings.float().cpu().numpy()
 
 
 def _read_piece(
-    reader: "PackedReader | FeatureReader",
+    reader: "PackedReader | FeatureReader | PreparedReader",
     index: int,
     size: int,
     start: int,
-    append_reversed: bool = False,
+    protocol: Protocol,
 ) -> np.ndarray:
-    """A piece of an utterance, which is repeated if it is shorter."""
-    if not append_reversed and start + size <= int(reader.num_samples[index]):
+    """A piece of an utterance, which is repeated, or surrounded by silence, if it is shorter."""
+    num_samples = int(reader.num_samples[index])
+    if protocol.extends_by_silence:
+        first, end = max(start, 0), min(start + size, num_samples)
+        piece = np.zeros(size, np.float32)
+        piece[first - start : end - start] = reader.read(index, first, end - first)
+        return piece
+    if not protocol.append_reversed and start + size <= num_samples:
         return reader.read(index, start, size)
     samples = reader.read(index)
-    if append_reversed:
+    if protocol.append_reversed:
         samples = np.concatenate([samples, samples[::-1]])
     if size > len(samples):
         return np.resize(samples, (size, *samples.shape[1:]))

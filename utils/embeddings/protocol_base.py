@@ -11,7 +11,10 @@ import numpy as np
 from utils.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from steps.models.network import EmbeddingNetwork
+    from utils.embeddings.preparation import Preparation
     from utils.features.base import FrontEnd
 
 
@@ -75,6 +78,8 @@ class Protocol:
     compare = "all"  # pairs of rows that a trial compares: all, or paired, the i-th with the i-th
     num_pieces: int | None = 1  # of every utterance; None: it depends on the length
     append_reversed = False  # whether the utterance is followed by its reversal
+    extends_by_silence = False  # where pieces reach beyond the utterance; else it is repeated
+    preparation: "Preparation | None" = None  # of an utterance, before pieces are placed
 
     def __init__(self, keep: Literal["mean", "rows"] = "mean", length_normalise: bool = False):
         self.keep, self.length_normalise = keep, length_normalise
@@ -117,6 +122,15 @@ class Protocol:
                 f"protocol '{self.name}' appends the reversed waveform, {network_name} reads "
                 "stored features; choose another"
             )
+
+    def embed(
+        self,
+        network: "EmbeddingNetwork",
+        waveforms_BS: "torch.Tensor",
+        lengths_B: "torch.Tensor",
+    ) -> "torch.Tensor":
+        """Embeddings (B, E) of a padded batch of pieces."""
+        return network(waveforms_BS, lengths_B)
 
     def combine(self, embeddings_NE: np.ndarray) -> np.ndarray:
         """An utterance's vector (E,) or matrix (num_pieces, E) from its (N, E) pieces' embeddings.

@@ -1,17 +1,18 @@
 """Test protocols: the pieces of an utterance that a network embeds, and how they are combined.
 
 All pieces of an utterance have one length. A shorter utterance is repeated to their length, and
-counts as often as the protocol has pieces. For stored features a "sample" is a frame, as
-everywhere, and lengths are in seconds or frames.
+counts as often as the protocol has pieces (`FeatureWindows`: is followed by silence). For stored
+features a "sample" is a frame, as everywhere, and lengths are in seconds or frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from utils.config import build, read_yaml, resolved_options
+from utils.embeddings.feature_windows import FeatureWindows
 from utils.embeddings.protocol_base import Length, Protocol
 from utils.errors import UserError
 
@@ -164,7 +165,12 @@ class Windows(Protocol):
         return f"windows of {self.length} that overlap by {100 * self.overlap:g} %"
 
 
-PROTOCOLS = {"whole": WholeUtterance, "crops": Crops, "windows": Windows}
+PROTOCOLS = {
+    "whole": WholeUtterance,
+    "crops": Crops,
+    "windows": Windows,
+    "feature_windows": FeatureWindows,
+}
 
 
 def natural_protocol(network: "EmbeddingNetwork") -> Protocol:
@@ -195,6 +201,17 @@ def read_protocol(chosen: str) -> tuple[Protocol, dict]:
     protocol = build(PROTOCOLS, options, str(path))
     protocol.name = path.stem
     return protocol, {"protocol": path.stem, **resolved_options(PROTOCOLS, options)}
+
+
+def make_protocol(options: Mapping, where: str = "protocol") -> Protocol:
+    """The protocol of the options that `read_protocol` gives, as a model folder keeps them.
+
+    ``where`` is their file, for messages. UserError: the options are wrong.
+    """
+    arguments = {key: value for key, value in options.items() if key != "protocol"}
+    protocol = build(PROTOCOLS, arguments, where)
+    protocol.name = options.get("protocol", arguments["name"])
+    return protocol
 
 
 def ready_made() -> Sequence[str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from utils.config import make, read_yaml
 
 Kind = Literal[
+    "campplus_3dspeaker",
     "deep_speaker",
     "ge2e_tf",
     "mr_rawnet",

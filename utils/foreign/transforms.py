@@ -31,6 +31,11 @@ def swapped_axes(kernel_OIXY: np.ndarray) -> np.ndarray:
     return kernel_OIXY.swapaxes(-1, -2)
 
 
+def matrix(kernel_OI1: np.ndarray) -> np.ndarray:
+    """The kernel of a convolution of 1 frame as a matrix (O, I)."""
+    return kernel_OI1.squeeze(-1)
+
+
 def tf_lstm_bias(bias: np.ndarray) -> np.ndarray:
     """The bias (4 * H,) of TensorFlow's LSTM in torch's order: input, forget, candidate, output.
 
@@ -82,6 +87,7 @@ TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "keras_kernel": keras_kernel,
     "transposed": transposed,
     "swapped_axes": swapped_axes,
+    "matrix": matrix,
     "tf_lstm_kernel": tf_lstm_kernel,
     "tf_lstm_bias": tf_lstm_bias,
     "scalar": scalar,

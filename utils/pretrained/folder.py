@@ -142,10 +142,28 @@ def _write_files(staging: Path, contents: Contents) -> None:
     for name, content in contents.items():
         _write_file(staging / name, content)
     files = {name: _describe(staging / name) for name in sorted(contents)}
-    digests = {name: files[name]["sha256"] for name in IDENTIFYING if name in files}
-    _write_json(staging / IDENTITY, {"format": FORMAT, "files": digests})
+    with atomic_write(staging / IDENTITY, "wb") as file:
+        file.write(_identity({name: facts["sha256"] for name, facts in files.items()}))
     files[IDENTITY] = _describe(staging / IDENTITY)
     _write_json(staging / MANIFEST, {"format": FORMAT, "files": files})
+
+
+def model_digest(contents: Contents) -> str:
+    """The digest that a model of these contents will have."""
+    digests = {}
+    for name in IDENTIFYING:
+        content = contents.get(name)
+        if isinstance(content, Path):
+            digests[name] = file_sha256(content)
+        elif content is not None:
+            digests[name] = hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(_identity(digests)).hexdigest()
+
+
+def _identity(digests: Mapping[str, str]) -> bytes:
+    """The file model.json, from digests of files by name."""
+    files = {name: digests[name] for name in IDENTIFYING if name in digests}
+    return (json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n").encode()
 
 
 def _publish(staging: Path, folder: Path) -> None:

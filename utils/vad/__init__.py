@@ -2,6 +2,6 @@
 
 `registry` has the detectors by name (`VADS`, `make_vad`), `base` what they share
 (`VoiceActivityDetector`, `runs`, `num_frames`), `segments` writes the decisions as segments;
-`energy` (`EnergyVad`), `librosa_split` (`LibrosaTrimVad`, `LibrosaSplitVad`), `silero`
-(`SileroVad`) and `webrtc` (`WebrtcVad`) are the detectors.
+`energy` (`EnergyVad`), `librosa_split` (`LibrosaTrimVad`, `LibrosaSplitVad`), `resemblyzer`
+(`ResemblyzerVad`), `silero` (`SileroVad`) and `webrtc` (`WebrtcVad`) are the detectors.
 """

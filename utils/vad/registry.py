@@ -3,6 +3,7 @@
 Which one to choose is in their docstrings and, with every option, in conf/vad:
 
 ``webrtc``         speech of any loudness in little noise: fast, no options needed.  The default.
+``resemblyzer``    removes long silences alone: Resemblyzer's preparation of audio.
 ``energy``         Kaldi's rule, exactly: to repeat a Kaldi recipe.
 ``silero``         audio with music or much noise: a network, an optional package, the slowest.
 ``librosa_trim``   read sentences in quiet: cuts the two ends, keeps pauses.
@@ -16,11 +17,13 @@ from utils.config import build, read_yaml, resolved_options
 from utils.vad.base import VoiceActivityDetector
 from utils.vad.energy import EnergyVad
 from utils.vad.librosa_split import LibrosaSplitVad, LibrosaTrimVad
+from utils.vad.resemblyzer import ResemblyzerVad
 from utils.vad.silero import SileroVad
 from utils.vad.webrtc import WebrtcVad
 
 VADS = {
     "webrtc": WebrtcVad,
+    "resemblyzer": ResemblyzerVad,
     "energy": EnergyVad,
     "silero": SileroVad,
     "librosa_trim": LibrosaTrimVad,

@@ -49,11 +49,21 @@ class WebrtcVad(VoiceActivityDetector):
         self.aggressiveness, self.window_ms = aggressiveness, window_ms
 
     def _raw_decisions(self, samples: np.ndarray, sample_rate_hz: int, total: int) -> np.ndarray:
+        frames_per_window = self.window_ms * FRAMES_PER_SECOND // 1000
+        num_windows = -(-total // frames_per_window)
+        decisions = self.decide_windows(samples, sample_rate_hz, num_windows)
+        return np.repeat(decisions, frames_per_window)[:total]
+
+    def decide_windows(
+        self, samples: np.ndarray, sample_rate_hz: int, num_windows: int
+    ) -> np.ndarray:
+        """WebRTC's own decision for each of the first windows; (num_windows,) bool.
+
+        Audio that ends before the last window does is followed by silence.
+        """
         # the package webrtcvad itself fails to import on Python 3.12 and later
         webrtcvad = needed_package("webrtcvad", "webrtcvad-wheels")
-        frames_per_window = self.window_ms * FRAMES_PER_SECOND // 1000
-        window_samples = frames_per_window * WEBRTC_RATE_HZ // FRAMES_PER_SECOND
-        num_windows = -(-total // frames_per_window)
+        window_samples = self.window_ms * WEBRTC_RATE_HZ // 1000
         resampled = to_int16(resample(samples, sample_rate_hz, WEBRTC_RATE_HZ))
         padded = np.zeros(num_windows * window_samples, np.int16)
         padded[: min(len(resampled), len(padded))] = resampled[: len(padded)]
@@ -61,4 +71,4 @@ class WebrtcVad(VoiceActivityDetector):
         decisions = np.zeros(num_windows, bool)
         for index, window in enumerate(padded.reshape(num_windows, window_samples)):
             decisions[index] = detector.is_speech(window.tobytes(), WEBRTC_RATE_HZ)
-        return np.repeat(decisions, frames_per_window)[:total]
+        return decisions

@@ -17,7 +17,8 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions, each with batch normalisation, around a shortcut.
 
     The activation (ReLU, or another that keeps 0) follows each of them.  T frames and F features
-    become T / stride and F / stride, rounded up.  The padding is zero in the input and the output.
+    become T / frame_stride and F / stride, rounded up; without a ``frame_stride`` it is the stride.
+    The padding is zero in the input and the output.
     He et al., "Deep residual learning for image recognition", CVPR 2016.
     """
 
@@ -27,11 +28,15 @@ class BasicBlock(nn.Module):
         out_channels: int,
         *,
         stride: int = 1,
+        frame_stride: int | None = None,
         activation: Callable[[torch.Tensor], torch.Tensor] = F.relu,
     ) -> None:
         super().__init__()
-        self.stride, self.activation = stride, activation
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        if frame_stride is None:
+            frame_stride = stride
+        self.stride, self.frame_stride, self.activation = stride, frame_stride, activation
+        strides = (stride, frame_stride)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=strides, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
@@ -46,19 +51,19 @@ class BasicBlock(nn.Module):
         y_BCFT = self.activation(self.norm1(self.conv1(x_BCFT)))
         y_BCFT = masked(y_BCFT, mask_BT)
         y_BCFT = self.norm2(self.conv2(y_BCFT))
-        x_BCFT = self.shortcut(strided(x_BCFT, self.stride))
+        x_BCFT = self.shortcut(strided(x_BCFT, self.stride, self.frame_stride))
         return masked(self.activation(y_BCFT + x_BCFT), mask_BT)
 
 
-def strided(x_BCFT: torch.Tensor, stride: int) -> torch.Tensor:
-    """Every ``stride``-th feature and frame: the input of a 1x1 convolution with that stride.
+def strided(x_BCFT: torch.Tensor, stride: int, frame_stride: int) -> torch.Tensor:
+    """The features and frames that a 1x1 convolution with these strides sees.
 
     oneDNN's own convolution of that kind writes outside its memory for channels-last maps of fewer
     than 16 channels (torch 2.13).
     """
-    if stride == 1:
+    if stride == frame_stride == 1:
         return x_BCFT
-    return x_BCFT[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
+    return x_BCFT[:, :, ::stride, ::frame_stride].contiguous(memory_format=torch.channels_last)
 
 
 def to_channels_last(network: nn.Module) -> None:

@@ -12,6 +12,8 @@ from torch import nn
 from steps.models.layers.frames import mean_over_frames, variance_over_frames
 from utils.features.normalisation import frame_mask
 
+LEAST_VARIANCE = 1e-30
+
 
 class AttentiveStatistics(nn.Module):
     """Mean and standard deviation of each channel, weighted by attention over frames: (B, 2 C).
@@ -82,7 +84,9 @@ def statistics_over_frames(
     ``variance_offset`` is added to the variances.  In float32 under autocast.
     """
     with torch.autocast(x_BCT.device.type, enabled=False):
-        x_BCT = x_BCT.float()
-        deviation_BC1 = (variance_over_frames(x_BCT, num_frames_B) + variance_offset).sqrt()
+        x_BCT = x_BCT.to(torch.promote_types(x_BCT.dtype, torch.float32))
+        variance_BC1 = variance_over_frames(x_BCT, num_frames_B) + variance_offset
+        # of a constant channel the root of 0 has no gradient
+        deviation_BC1 = variance_BC1.clamp(min=LEAST_VARIANCE).sqrt()
         mean_BC1 = mean_over_frames(x_BCT, num_frames_B)
         return torch.cat([mean_BC1, deviation_BC1], dim=1)[..., 0]

@@ -26,13 +26,41 @@ class ConnectionCut(Exception):
     """The server closed before the end; the bytes that came are kept."""
 
 
-def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") -> str:
+def fetch(
+    url: str,
+    path: Path,
+    num_bytes: int | None = None,
+    digest: str = "",
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    attempts: int = ATTEMPTS,
+) -> str:
     """Fetch a file over HTTP, resuming from ``<name>.part``; an existing one is only checked.
 
-    Size and digest (``md5:...`` or ``sha256:...``) are checked where they are known. Returns the
-    file's digest, of the same kind, or ``sha256:...`` if none is known. UserError: the server
-    reports an error, the connection fails ``ATTEMPTS`` times, the disk is too small, or the file
-    is not the expected one.
+    Parameters
+    ----------
+    url : str
+        Address, http or https.
+    path : path
+        Where the file appears when it is whole.
+    num_bytes : int or None
+        Its size; None: not known.
+    digest : str
+        ``md5:...`` or ``sha256:...``; empty: not known.
+    timeout_seconds : float
+        How long a server may be silent.
+    attempts : int
+        Failures in a row, without a single new byte, before it gives up.
+
+    Returns
+    -------
+    str
+        The file's digest, of the same kind, or ``sha256:...`` if none is known.
+
+    Raises
+    ------
+    UserError
+        The server reports an error, the connection fails, the disk is too small, or the file is
+        not the expected one.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise UserError(f"{url}: expected an address that begins with http:// or https://")
@@ -40,7 +68,7 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
     present = path
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_with_retries(url, part, num_bytes)
+        _fetch_with_retries(url, part, num_bytes, timeout_seconds, attempts)
         present = part
     actual = _file_digest(present, digest)
     wrong_size = num_bytes is not None and _size(present) != num_bytes
@@ -53,7 +81,8 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
             expected += f" and {num_bytes:,} bytes"
         raise UserError(
             f"{url}: fetched {_size(wrong):,} bytes with {actual}, expected {expected}: another "
-            f"file, or damaged; moved to {wrong}; run the command again, or give another --url"
+            f"file, or damaged; moved to {wrong}; run the command again, or give another "
+            "address"
         )
     if present is part:
         publish(part, path)
@@ -61,12 +90,14 @@ def fetch(url: str, path: Path, num_bytes: int | None = None, digest: str = "") 
     return actual
 
 
-def _fetch_with_retries(url: str, part: Path, num_bytes: int | None) -> None:
+def _fetch_with_retries(
+    url: str, part: Path, num_bytes: int | None, timeout_seconds: float, attempts: int
+) -> None:
     failures = 0
     while True:
         before = _size(part)
         try:
-            _fetch_rest(url, part, num_bytes)
+            _fetch_rest(url, part, num_bytes, timeout_seconds)
         except (
             ConnectionCut,
             TimeoutError,
@@ -77,28 +108,28 @@ def _fetch_with_retries(url: str, part: Path, num_bytes: int | None) -> None:
             failures += 1
             if _size(part) > before:
                 failures = 0
-            _give_up(url, part, error, failures)
+            _give_up(url, part, error, failures, attempts)
             time.sleep(PAUSE_SECONDS * (failures + 1))
         else:
             return
 
 
-def _give_up(url: str, part: Path, error: Exception, failures: int) -> None:
+def _give_up(url: str, part: Path, error: Exception, failures: int, attempts: int) -> None:
     """Raise UserError if another attempt makes no sense."""
     if isinstance(error, urllib.error.HTTPError):
         raise UserError(
             f"{url}: the server answers {error.code} {error.reason}; the file may have moved: "
-            "give a mirror by --url"
+            "give the address of a mirror"
         ) from None
-    if failures >= ATTEMPTS:
+    if failures >= attempts:
         reason = getattr(error, "reason", error) or type(error).__name__
         raise UserError(
             f"{url}: {reason}, {failures} times; {_size(part):,} bytes are kept in {part}: "
-            "run the same command again to resume, or give another --url"
+            "run the same command again to resume, or give another address"
         ) from None
 
 
-def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
+def _fetch_rest(url: str, part: Path, num_bytes: int | None, timeout_seconds: float) -> None:
     """Append the missing bytes; fetch all if the server has no ranges or the file has changed."""
     have = _size(part)
     facts = {}
@@ -112,7 +143,7 @@ def _fetch_rest(url: str, part: Path, num_bytes: int | None) -> None:
     if have and facts.get("version"):
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", facts["version"])
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+    with urllib.request.urlopen(request, timeout=timeout_seconds) as answer:
         first, mode = 0, "wb"
         if _is_range_from(answer, have):
             first, mode = have, "ab"

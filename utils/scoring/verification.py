@@ -1,0 +1,166 @@
+"""What a model says of an enrolment and a test: score, log-likelihood ratio, decision.
+
+Scores are those of the model's back end, or plain cosine, normalised by its cohort if it has one.
+What they mean is in a fitted threshold (``threshold.json``) or in the model's calibration.
+
+Shapes: ``N`` vectors of an enrolment, ``E`` embedding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.archive.iterate import iterate_archive
+from utils.embeddings.recordings import average_vectors
+from utils.errors import UserError
+from utils.files import read_json_object
+from utils.pretrained import Model, read_model_calibration
+from utils.pretrained.calibration import BACKEND, NORM, backend_digest, has_backend
+from utils.scoring.backend_files import Families, TrainedBackend, read_backend, transform_embeddings
+from utils.scoring.cohort_scores import CohortScores, NoSpread
+from utils.scoring.normalise import Normalisation, normalise
+from utils.scoring.thresholds import Calibration, Decision, Threshold, read_threshold
+
+COHORT = "cohort/xvector.ark"
+THRESHOLD = "threshold.json"
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Prior and costs that a user asks for; None: those of the threshold, or 0.5, 1 and 1."""
+
+    p_target: float | None = None
+    c_miss: float | None = None
+    c_fa: float | None = None
+
+    def filled(self, p_target: float = 0.5, c_miss: float = 1.0, c_fa: float = 1.0) -> dict:
+        """All three, by name."""
+        default = {"p_target": p_target, "c_miss": c_miss, "c_fa": c_fa}
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return default | given
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a score is decided on, and a text of what that rests on."""
+
+    fitted: Threshold
+    threshold: float  # the lowest score that is accepted at the operating point
+    p_target: float
+    c_miss: float
+    c_fa: float
+    basis: str
+    is_own: bool  # of the model's calibration, and so for its back end and norm
+
+    def __str__(self) -> str:
+        return (
+            f"prior {self.p_target:g}, costs {self.c_miss:g} of a miss and {self.c_fa:g} of a "
+            f"false alarm: scores of at least {self.threshold:.4f} are accepted"
+        )
+
+
+class ModelScoring:
+    """Back end, norm and calibration of a model; ``families`` are those of `read_backend`.
+
+    Without a ``model``, of an experiment: plain cosine.  ``digest`` is that of the network.
+    """
+
+    def __init__(self, model: Model | None, digest: str, families: Families, where: Path):
+        self.digest, self.where, self.model = digest, where, model
+        self.backend_digest: str | None = None
+        plain = families["backends"]["cosine"](subtract_mean=False)
+        self.backend: TrainedBackend | None = None
+        if model is not None and has_backend(model):
+            self.backend = read_backend(model.folder / BACKEND, families)
+            self.backend_digest = backend_digest(model.folder / BACKEND)
+        self.scorer: Any = plain
+        if self.backend is not None:
+            self.scorer = self.backend.scorer
+        self.norm: Mapping[str, Any] | None = None
+        if model is not None and NORM in model.files:
+            self.norm = read_json_object(model.folder / NORM)
+            vectors = [vector for _, vector in iterate_archive(model.folder / COHORT)]
+            self.cohort_rows = self._transform(np.stack(vectors), np.ones(len(vectors), int))
+
+    def _transform(self, vectors_NE: np.ndarray, num_utts: np.ndarray) -> np.ndarray:
+        """Rows that the scorer compares."""
+        if self.backend is None:
+            return self.scorer.transform(vectors_NE)
+        names = [f"recording {number + 1}" for number in range(len(vectors_NE))]
+        return transform_embeddings(self.backend, names, vectors_NE, num_utts, self.where)
+
+    def score(self, enrol_NE: np.ndarray, test_E: np.ndarray, rule: Rule | None = None) -> float:
+        """The score of a test with the person whom N vectors enrol, as the rule needs it."""
+        if rule is not None and not rule.is_own and rule.fitted.backend is None:
+            return rule.fitted.score(enrol_NE, test_E)
+        sides = np.stack([average_vectors(enrol_NE), test_E])
+        rows = self._transform(sides, np.array([len(enrol_NE), 1]))
+        scores = np.asarray(self.scorer.score(rows[:1], rows[1:]), np.float64)
+        if self.norm is None or (rule is not None and not rule.is_own):
+            return float(scores[0])
+        cohort = CohortScores(self.scorer.score_matrices, rows, self.cohort_rows)
+        kind = Normalisation(self.norm["method"], self.norm["top_k"] or len(self.cohort_rows))
+        try:
+            scores, _ = normalise(scores, np.array([0]), np.array([1]), cohort, kind)
+        except NoSpread as error:
+            raise UserError(f"{self.where}: {error}; leave the recording out") from None
+        return float(scores[0])
+
+    def decide(self, score: float, rule: Rule) -> Decision:
+        """Ratio and decision of a score."""
+        return rule.fitted.decide(score, rule.threshold)
+
+    def rule(self, path: Path | None, wanted: OperatingPoint) -> Rule | None:
+        """The threshold of a file, else the model's own one, else its calibration; None: none.
+
+        UserError: it belongs to another model, or has no ratio and another prior is asked for.
+        """
+        if path is None and self.model is not None and THRESHOLD in self.model.files:
+            path = self.model.folder / THRESHOLD
+        if path is not None:
+            return self._fitted_rule(path, wanted)
+        calibration = None
+        if self.model is not None:
+            calibration = read_model_calibration(self.model)
+        if calibration is None:
+            return None
+        point = wanted.filled()
+        affine = Calibration(calibration.offset, calibration.slope)
+        threshold = _checked_threshold(affine.threshold, point)
+        fitted = Threshold(
+            self.digest, threshold, calibration=affine, backend=self.backend_digest, **point
+        )
+        basis = f"calibration of {self.where}: {calibration.domain}"
+        return Rule(fitted, threshold, basis=basis, is_own=True, **point)
+
+    def _fitted_rule(self, path: Path, wanted: OperatingPoint) -> Rule:
+        fitted = read_threshold(path, self.digest)
+        if fitted.backend not in (None, self.backend_digest):
+            raise UserError(
+                f"{path}: fitted for scores of another back end; fit it again with "
+                "steps.fit_threshold"
+            )
+        point = wanted.filled(fitted.p_target, fitted.c_miss, fitted.c_fa)
+        threshold = _checked_threshold(fitted.at_prior, point)
+        if threshold is None:
+            raise UserError(
+                f"{path}: a threshold of scores for prior {fitted.p_target:g} and costs "
+                f"{fitted.c_miss:g} and {fitted.c_fa:g} only, since no ratio could be fitted; "
+                "leave the prior and the costs out, or fit it again for those wanted"
+            )
+        speakers = fitted.counts.get("speakers")
+        basis = f"{path}, fitted on recordings of {speakers} speakers"
+        if speakers is None:
+            basis = str(path)
+        return Rule(fitted, threshold, basis=basis, is_own=False, **point)
+
+
+def _checked_threshold(compute: Any, point: Mapping[str, float]) -> Any:
+    """The threshold of an operating point; UserError if that is out of range."""
+    try:
+        return compute(**point)
+    except ValueError as error:
+        raise UserError(f"--p-target, --c-miss, --c-fa: {error}") from None
