@@ -14,13 +14,14 @@ Statistics 9, 1981.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from utils.metrics.bootstrap import drawn_weights
 
 LEVEL = 0.95
-REPLICATES = 1000
+REPLICATES, SEED = 1000, 0
 LARGEST_NUMBER = 100_000  # of speakers that a forecast tries
 LEAST_SPEAKERS = 5
 
@@ -114,22 +115,31 @@ def largest_rate(rate: float, number: float) -> float:
     return float(betaincinv(errors + 1, number - errors, LEVEL))
 
 
-def error_bounds(errors: Errors, prior: float, seed: int = 0) -> Bounds:
+@lru_cache(maxsize=2)
+def _draws(num_speakers: int) -> np.ndarray:
+    """How often each speaker is drawn in each replicate, (S, R) float64."""
+    draws = drawn_weights(num_speakers, REPLICATES, SEED)[:-1].astype(float)
+    draws.flags.writeable = False
+    return draws
+
+
+def error_bounds(errors: Errors, prior: float) -> Bounds:
     """Rates and their bounds."""
-    return Bounds(miss_bound(errors, seed), false_alarm_bound(errors, seed), prior)
+    return Bounds(miss_bound(errors), false_alarm_bound(errors), prior)
 
 
-def miss_bound(errors: Errors, seed: int = 0) -> Bound:
+def miss_bound(errors: Errors) -> Bound:
     """The miss rate of the mean speaker."""
     misses = errors.misses
     number = len(misses)
     rate = float(misses.mean())
-    variance = float(misses.var(ddof=1)) / number if number > 1 else 0.0
-    draws = drawn_weights(number, REPLICATES, seed)[:-1]
-    return _bound(rate, variance, number, misses @ draws / number)
+    variance = 0.0
+    if number > 1:
+        variance = float(misses.var(ddof=1)) / number
+    return _bound(rate, variance, number, misses @ _draws(number) / number)
 
 
-def false_alarm_bound(errors: Errors, seed: int = 0) -> Bound:
+def false_alarm_bound(errors: Errors) -> Bound:
     """The false-alarm rate of the mean pair of speakers."""
     alarms, has_trials = errors.false_alarms, errors.has_trials.astype(float)
     size, total, pairs = len(alarms), alarms.sum(), has_trials.sum()
@@ -140,7 +150,7 @@ def false_alarm_bound(errors: Errors, seed: int = 0) -> Bound:
     if size > 2 and (left > 0).all():
         without = (total - 2 * alarms.sum(axis=1)) / left
         variance = float((size - 1) * without.var())
-    draws = drawn_weights(size, REPLICATES, seed)[:-1].astype(float)
+    draws = _draws(size)
     drawn_pairs = ((has_trials @ draws) * draws).sum(axis=0)
     drawn = ((alarms @ draws) * draws).sum(axis=0)
     return _bound(rate, variance, number, drawn / np.maximum(drawn_pairs, 1))

@@ -1,8 +1,8 @@
 """Cross-validation over speakers: each trial is decided by a threshold fitted without its speakers.
 
-Speakers are dealt into folds: each into its own up to twenty, more into ten.  The threshold of a trial, and
-the means that centre what that threshold is fitted to, are learned without the folds of both
-its speakers.  So all pairs of speakers count, and none of them takes part in its own decision.
+Speakers are dealt into folds: each into its own up to twenty, more into ten.  The threshold of a
+trial, and the means that centre what that threshold is fitted to, are learned without the folds of
+both its speakers.  So all pairs of speakers count, and none of them takes part in its own decision.
 """
 
 from itertools import combinations_with_replacement

@@ -29,6 +29,10 @@ CENTRING_SPEAKERS = 20  # from so many on, embeddings are centred by their mean
 SLOPE_SPEAKERS = 30  # from so many on, the slope is fitted, too
 CURVE_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
 CLOSEST = 3
+OPTIMISTIC = (
+    "misses are optimistic: no speaker has recordings of two sessions, and the same day, room and "
+    "microphone on both sides are easier than what comes later"
+)
 # scores (T,) of trials of embeddings (F, E), by the back end of a model
 BackendScores = Callable[[np.ndarray, Trials], np.ndarray]
 
@@ -94,8 +98,7 @@ def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshol
     be no better than a fixed answer.
     """
     speakers, sessions = embeddings.numbers()
-    trials = trials_of(embeddings, settings.enrol_files)
-    _refuse_few(trials, settings)
+    trials = refuse_few(embeddings, settings)
     centre = settings.backend is None and trials.num_speakers >= CENTRING_SPEAKERS
     scores = _make_scores(embeddings.vectors, speakers, trials, settings, centre)
     fits_slope = len(trials.target_speakers()) >= SLOPE_SPEAKERS
@@ -146,13 +149,13 @@ def trials_of(embeddings: Embeddings, enrol_files: int) -> Trials:
     return trials
 
 
-def _refuse_few(trials: Trials, settings: Settings) -> None:
+def refuse_few(embeddings: Embeddings, settings: Settings) -> Trials:
+    """The trials of some files; UserError if no threshold can be fitted to so few speakers."""
+    trials = trials_of(embeddings, settings.enrol_files)
     number = len(trials.target_speakers())
     if number >= LEAST_SPEAKERS:
-        return
-    perfect = Bounds(
-        Bound(0, 1, LEAST_SPEAKERS, LEAST_SPEAKERS), Bound(0, 1, 1, 1), settings.prior
-    )
+        return trials
+    perfect = Bounds(Bound(0, 1, LEAST_SPEAKERS, LEAST_SPEAKERS), Bound(0, 1, 1, 1), settings.prior)
     raise UserError(
         f"{number} speakers whose recordings can be compared with each other, expected at least "
         f"{LEAST_SPEAKERS}: no threshold; {_would_do(perfect)} at {describe_point(settings)}"
@@ -187,6 +190,37 @@ def describe_point(settings: Settings | Threshold) -> str:
     if settings.c_miss != settings.c_fa:
         costs = f"costs of {settings.c_miss:g} for a miss and {settings.c_fa:g} for a false alarm"
     return f"a prior of {settings.p_target:g} and {costs}"
+
+
+def make_threshold(
+    own: OwnThreshold, settings: Settings, model: str, backend: str | None
+) -> Threshold:
+    """What ``threshold.json`` holds of a fit, for the digests of a model and of its back end."""
+    return Threshold(
+        model,
+        own.fitted.threshold,
+        own.fitted.calibration,
+        own.mean,
+        backend,
+        settings.enrol_files,
+        settings.p_target,
+        settings.c_miss,
+        settings.c_fa,
+        errors_entry(own.bounds),
+        own.false_alarms,
+        own.counts,
+        own.marks,
+        own.shift,
+    )
+
+
+def errors_entry(bounds: Bounds) -> dict[str, dict[str, float]]:
+    """Both error rates and the normalised cost, with bounds, as ``threshold.json`` has them."""
+    return {
+        "miss": {"rate": bounds.miss.rate, "bound": bounds.miss.bound},
+        "false_alarm": {"rate": bounds.false_alarm.rate, "bound": bounds.false_alarm.bound},
+        "cost": {"rate": bounds.cost, "bound": bounds.cost_bound},
+    }
 
 
 def _make_scores(
@@ -242,10 +276,7 @@ def session_marks(speakers: np.ndarray, sessions: np.ndarray) -> list[str]:
     """What has to be said of misses that are counted within one session."""
     if uses_sessions(speakers, sessions):
         return []
-    return [
-        "misses are optimistic: no speaker has recordings of two sessions, and the same day, room "
-        "and microphone on both sides are easier than what comes later"
-    ]
+    return [OPTIMISTIC]
 
 
 def _marks(
