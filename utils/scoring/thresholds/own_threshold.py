@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,7 @@ CENTRING_SPEAKERS = 20  # from so many on, embeddings are centred by their mean
 SLOPE_SPEAKERS = 30  # from so many on, the slope is fitted, too
 CURVE_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
 CLOSEST = 3
+SAME_PERSON = "one person under two names?"
 OPTIMISTIC = (
     "misses are optimistic: no speaker has recordings of two sessions, and the same day, room and "
     "microphone on both sides are easier than what comes later"
@@ -74,11 +76,20 @@ class Settings:
         return effective_prior(self.p_target, self.c_miss, self.c_fa)
 
 
+class ClosePair(NamedTuple):
+    """Two speakers, their mean score, and whether it is nearer to that of one speaker than of two."""
+
+    one: str
+    other: str
+    score: float
+    is_suspect: bool
+
+
 @dataclass(frozen=True)
 class OwnThreshold:
     """A fitted threshold with all that is said of it.
 
-    ``closest`` are pairs of speakers with their mean scores, the highest first.
+    ``closest`` are pairs of speakers, those with the highest mean scores first.
     """
 
     fitted: Fitted
@@ -88,7 +99,7 @@ class OwnThreshold:
     counts: dict[str, float]
     marks: list[str]
     shift: dict[str, float] | None
-    closest: list[tuple[str, str, float]] = field(default_factory=list)
+    closest: list[ClosePair] = field(default_factory=list)
 
 
 def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshold:
@@ -115,7 +126,8 @@ def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshol
         )
     validated = validated_scores(trials, scores, rule, fitted)
     bounds = error_bounds(count_errors(trials, validated, fitted.threshold), settings.prior)
-    _refuse_worthless(bounds, settings)
+    closest = _closest(trials, validated, embeddings.names())
+    _refuse_worthless(bounds, settings, closest[0])
     mean = None
     if centre:
         mean = folder_mean(unit(embeddings.vectors), speakers)
@@ -127,7 +139,7 @@ def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshol
         _counts(trials, speakers, sessions, bounds),
         _marks(trials, speakers, sessions, fitted, rule),
         _shift(embeddings.vectors, speakers, trials, settings),
-        _closest(trials, validated, embeddings.names()),
+        closest,
     )
 
 
@@ -162,10 +174,13 @@ def refuse_few(embeddings: Embeddings, settings: Settings) -> Trials:
     )
 
 
-def _refuse_worthless(bounds: Bounds, settings: Settings) -> None:
+def _refuse_worthless(bounds: Bounds, settings: Settings, closest: ClosePair) -> None:
     """Refuse a threshold whose cost may be that of a fixed answer."""
     if bounds.cost_bound < 1:
         return
+    suspicion = ""
+    if closest.is_suspect:
+        suspicion = f"; {closest.one} and {closest.other} are very close: {SAME_PERSON}"
     answer = "rejecting everybody"
     if settings.prior > 0.5:
         answer = "accepting everybody"
@@ -173,7 +188,7 @@ def _refuse_worthless(bounds: Bounds, settings: Settings) -> None:
         f"no threshold: at {describe_point(settings)}, {bounds.miss.number} speakers cannot show "
         f"that one is better than {answer}: by the approximate 95 % bounds the normalised cost may "
         f"be {bounds.cost_bound:.2g} (misses {bounds.miss.bound:.1%}, false alarms "
-        f"{bounds.false_alarm.bound:.1%}), expected less than 1; {_would_do(bounds)}"
+        f"{bounds.false_alarm.bound:.1%}), expected less than 1; {_would_do(bounds)}{suspicion}"
     )
 
 
@@ -316,12 +331,11 @@ def _shift(
     }
 
 
-def _closest(
-    trials: Trials, scores: np.ndarray, names: Sequence[str]
-) -> list[tuple[str, str, float]]:
+def _closest(trials: Trials, scores: np.ndarray, names: Sequence[str]) -> list[ClosePair]:
     """Pairs of different speakers with the highest mean scores."""
     size = trials.num_speakers
     nontarget = ~trials.is_target
+    middle = trials.weights() @ scores / 2  # of the means of both classes
     low = np.minimum(trials.first, trials.second)[nontarget]
     high = np.maximum(trials.first, trials.second)[nontarget]
     pairs, index = np.unique(low * size + high, return_inverse=True)
@@ -329,7 +343,8 @@ def _closest(
     closest = []
     for place in np.argsort(-means, kind="stable")[:CLOSEST]:
         one, other = divmod(int(pairs[place]), size)
-        closest.append((names[one], names[other], float(means[place])))
+        score = float(means[place])
+        closest.append(ClosePair(names[one], names[other], score, score > middle))
     return closest
 
 

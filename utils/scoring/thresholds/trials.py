@@ -73,11 +73,11 @@ def make_trials(speakers: np.ndarray, sessions: np.ndarray, enrol_files: int = 1
         raise ValueError(f"{num_trials:,} trials, at most {MOST_TRIALS:,} fit; take fewer files")
     if enrol_files == 1:
         enrol, test = np.triu_indices(len(speakers), 1)
-        group, enrol = enrol, enrol[:, None]
+        enrol = enrol[:, None]
     else:
         group, test = np.indices((len(groups), len(speakers))).reshape(2, -1)
         enrol = groups[group]
-    first, second = speakers[groups[group, 0]], speakers[test]
+    first, second = speakers[enrol[:, 0]], speakers[test]
     if uses_sessions(speakers, sessions):
         is_used = (sessions[enrol] != sessions[test][:, None]).all(axis=1)
     else:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from utils.scoring.thresholds.bounds import Bound, Bounds
-from utils.scoring.thresholds.own_threshold import OwnThreshold, Settings, describe_point
-
-CLOSE = "one person under two names?"
+from utils.scoring.thresholds.own_threshold import (
+    SAME_PERSON,
+    OwnThreshold,
+    Settings,
+    describe_point,
+)
 
 
 def threshold_lines(own: OwnThreshold, settings: Settings) -> list[str]:
@@ -35,11 +38,13 @@ def threshold_lines(own: OwnThreshold, settings: Settings) -> list[str]:
             f"{per_thousand(own.shift['miss'])} misses and "
             f"{per_thousand(own.shift['false_alarm'])} false alarms per 1,000"
         )
-    for one, other, score in own.closest:
+    for pair in own.closest:
         question = ""
-        if score >= fitted.threshold:
-            question = f", above the threshold: {CLOSE}"
-        lines.append(f"closest speakers: {one} and {other}, mean score {score:.4f}{question}")
+        if pair.is_suspect:
+            question = f": {SAME_PERSON}"
+        lines.append(
+            f"closest speakers: {pair.one} and {pair.other}, mean score {pair.score:.4f}{question}"
+        )
     return lines
 
 
