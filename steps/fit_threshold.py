@@ -86,7 +86,13 @@ def fit_threshold(
     from steps.api import load_model
     from utils.scoring.thresholds.files import as_content
     from utils.scoring.thresholds.own_threshold import refuse_few
-    from utils.scoring.thresholds.recordings import as_labels, distinct, list_recordings
+    from utils.scoring.thresholds.recordings import (
+        as_labels,
+        distinct,
+        embed_usable,
+        list_recordings,
+    )
+    from utils.scoring.thresholds.wording import embedded_lines
 
     settings = _settings(p_target, c_miss, c_fa, enrol_files)
     changes = [name for name, chosen in (("8 kHz", also_8khz), ("2 s", also_2s)) if chosen]
@@ -98,7 +104,9 @@ def fit_threshold(
     try:
         if check is None:
             refuse_few(as_labels(recordings), settings)
-        embedded = _embed(recordings, loaded, allow_broken)
+        embedded = embed_usable(recordings, loaded, allow_broken)
+        for line in embedded_lines(embedded):
+            print(line)
         if check is not None:
             content = _check(check, loaded, recordings, embedded)
         else:
@@ -125,27 +133,6 @@ def _settings(p_target: float, c_miss: float, c_fa: float, enrol_files: int) -> 
     return Settings(p_target, c_miss, c_fa, enrol_files)
 
 
-def _embed(
-    recordings: Sequence["PersonRecording"], loaded: "LoadedModel", allow_broken: bool
-) -> "Embedded":
-    """Embed recordings; UserError if some cannot be used and that is not allowed."""
-    from utils.scoring.thresholds.recordings import embed_recordings
-    from utils.scoring.thresholds.wording import few
-
-    embedded = embed_recordings(recordings, loaded)
-    if embedded.faults and not allow_broken:
-        raise UserError(
-            f"{embedded.faults[0]} ({len(embedded.faults)} of {len(recordings)} recordings cannot "
-            "be used; remove them, or leave them out by --allow-broken)"
-        )
-    for line in few([f"left out: {fault}" for fault in embedded.faults]):
-        print(line)
-    remarks = [f"{number} recordings: {text}" for text, number in embedded.remarks.items()]
-    for line in few(remarks):
-        print(line)
-    return embedded
-
-
 def _fit(
     loaded: "LoadedModel",
     recordings: Sequence["PersonRecording"],
@@ -157,7 +144,7 @@ def _fit(
     from utils.scoring.thresholds.own_threshold import fit_own_threshold, make_threshold
     from utils.scoring.thresholds.wording import threshold_lines
 
-    settings = _of_model(settings, loaded)
+    settings = with_scores_of(loaded, settings)
     own = fit_own_threshold(embedded.embeddings, settings)
     print("\n".join(threshold_lines(own, settings)))
     conditions = {name: _fit_changed(name, loaded, recordings, settings) for name in changes}
@@ -166,7 +153,7 @@ def _fit(
     return replace(threshold, conditions=conditions, recordings=digests)
 
 
-def _of_model(settings: "Settings", loaded: "LoadedModel") -> "Settings":
+def with_scores_of(loaded: "LoadedModel", settings: "Settings") -> "Settings":
     """Settings with the calibration and the back end of a model.
 
     A calibration of normalised scores does not apply to scores without norm.
@@ -235,7 +222,7 @@ def _check(
             f"{len(known)} of {len(recordings)} recordings are those that {path} was fitted to, "
             "which prove nothing; give new ones"
         )
-    bounds = try_threshold(threshold, embedded.embeddings, _of_model(Settings(), loaded))
+    bounds = try_threshold(threshold, embedded.embeddings, with_scores_of(loaded, Settings()))
     print("\n".join(check_lines(bounds, threshold.errors)))
     return {"format": FORMAT, "threshold": threshold.threshold, "errors": errors_entry(bounds)}
 

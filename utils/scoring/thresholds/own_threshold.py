@@ -77,7 +77,7 @@ class Settings:
 
 
 class ClosePair(NamedTuple):
-    """Two speakers, their mean score, and whether it is nearer to that of one speaker than of two."""
+    """Two speakers, their mean score, and whether that is nearer to one speaker than to two."""
 
     one: str
     other: str
@@ -110,8 +110,7 @@ def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshol
     """
     speakers, sessions = embeddings.numbers()
     trials = refuse_few(embeddings, settings)
-    centre = settings.backend is None and trials.num_speakers >= CENTRING_SPEAKERS
-    scores = _make_scores(embeddings.vectors, speakers, trials, settings, centre)
+    scores = make_scores(embeddings.vectors, speakers, trials, settings)
     fits_slope = len(trials.target_speakers()) >= SLOPE_SPEAKERS
     slope = None
     if settings.calibration is not None:
@@ -129,7 +128,7 @@ def fit_own_threshold(embeddings: Embeddings, settings: Settings) -> OwnThreshol
     closest = _closest(trials, validated, embeddings.names())
     _refuse_worthless(bounds, settings, closest[0])
     mean = None
-    if centre:
+    if is_centred(trials, settings):
         mean = folder_mean(unit(embeddings.vectors), speakers)
     return OwnThreshold(
         fitted,
@@ -238,11 +237,22 @@ def errors_entry(bounds: Bounds) -> dict[str, dict[str, float]]:
     }
 
 
-def _make_scores(
-    vectors: np.ndarray, speakers: np.ndarray, trials: Trials, settings: Settings, centre: bool
+def is_centred(trials: Trials, settings: Settings) -> bool:
+    """Whether embeddings are centred: cosine, and enough speakers."""
+    return settings.backend is None and trials.num_speakers >= CENTRING_SPEAKERS
+
+
+def make_scores(
+    vectors: np.ndarray,
+    speakers: np.ndarray,
+    trials: Trials,
+    settings: Settings,
+    may_centre: bool = True,
 ) -> Scores:
+    """Scores by the back end, or by cosine: centred, if that is allowed and there are enough."""
     if settings.backend is not None:
         return FixedScores(settings.backend(vectors, trials))
+    centre = may_centre and is_centred(trials, settings)
     cosines = CentredScores(unit(vectors), speakers, trials, centre)
     if centre:
         return cosines
@@ -319,7 +329,7 @@ def _shift(
     own = settings.calibration
     if own is None:
         return None
-    scores = _make_scores(vectors, speakers, trials, settings, centre=False).without()
+    scores = make_scores(vectors, speakers, trials, settings, may_centre=False).without()
     here = fit_calibration(scores, trials.is_target, trials.weights(), own.slope)
     threshold = own.threshold(settings.p_target, settings.c_miss, settings.c_fa)
     bounds = error_bounds(count_errors(trials, scores, threshold), settings.prior)

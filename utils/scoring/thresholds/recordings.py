@@ -47,8 +47,9 @@ class RecordingModel(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """Embeddings of those recordings that could be used, and faults and remarks with numbers."""
+    """Embeddings of the recordings that could be used, and faults and remarks with numbers."""
 
+    used: Sequence[PersonRecording]
     embeddings: Embeddings
     faults: Sequence[str]
     remarks: Mapping[str, int]
@@ -157,7 +158,20 @@ def embed_recordings(
     if not used:
         raise UserError(f"none of {len(recordings)} recordings can be used, such as {faults[0]}")
     embeddings = replace(as_labels(used), vectors=np.stack(vectors))
-    return Embedded(embeddings, faults, remarks)
+    return Embedded(used, embeddings, faults, remarks)
+
+
+def embed_usable(
+    recordings: Sequence[PersonRecording], model: RecordingModel, allow_broken: bool
+) -> Embedded:
+    """Embed recordings; UserError if some cannot be used, unless that is allowed."""
+    embedded = embed_recordings(recordings, model)
+    if embedded.faults and not allow_broken:
+        raise UserError(
+            f"{embedded.faults[0]} ({len(embedded.faults)} of {len(recordings)} recordings cannot "
+            "be used; remove them, or leave them out by --allow-broken)"
+        )
+    return embedded
 
 
 def _embed(recording: PersonRecording, model: RecordingModel, change: Change | None) -> Any:

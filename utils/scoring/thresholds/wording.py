@@ -9,6 +9,7 @@ from utils.scoring.thresholds.own_threshold import (
     Settings,
     describe_point,
 )
+from utils.scoring.thresholds.recordings import Embedded
 
 
 def threshold_lines(own: OwnThreshold, settings: Settings) -> list[str]:
@@ -81,6 +82,12 @@ def check_lines(bounds: Bounds, promised: dict[str, dict[str, float]]) -> list[s
             verdict = "is exceeded"
         lines.append(f"{names[key]}: the fit's bound of {per_thousand(said)} per 1,000 {verdict}")
     return lines
+
+
+def embedded_lines(embedded: Embedded) -> list[str]:
+    """Recordings that are left out, and remarks on the others."""
+    remarks = [f"{number} recordings: {text}" for text, number in embedded.remarks.items()]
+    return [*few([f"left out: {fault}" for fault in embedded.faults]), *few(remarks)]
 
 
 def few(texts: Sequence[str], shown: int = 3) -> list[str]:
