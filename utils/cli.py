@@ -77,7 +77,7 @@ def run_subcommands(functions: Mapping[str, Callable]) -> None:
     if not words or words[0] in ("-h", "--help"):
         print("commands (each with --help):")
         for name, function in functions.items():
-            print(f"  {name:10} {_summary(function)}")
+            print(f"  {name:12} {_summary(function)}")
         sys.exit(0 if words else 2)
     if words[0] not in functions:
         print(
@@ -229,7 +229,7 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
     parser = Parser(prog=name, description=_summary(function))
     parser.add_function_arguments(function, as_positional=True, as_group=False)
     _adapt_actions(parser, function)
-    given = parser.parse_args([*_normalise_options(function, words), *names])
+    given = parser.parse_args(_names_last(_normalise_options(function, words), names))
     return function(**parser.instantiate(given).as_dict())
 
 
@@ -267,12 +267,27 @@ def _optional_positionals(function: Callable) -> set[str]:
 
 
 def _split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before ``--``, and those from it on, which are names."""
+    """The words before ``--``, and those behind it, which are names."""
     words = list(words)
     if "--" not in words:
         return words, []
     first = words.index("--")
-    return words[:first], words[first:]
+    return words[:first], words[first + 1 :]
+
+
+def _names_last(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Options first: argparse loses optional positionals behind an option."""
+    options: list[str] = []
+    positionals: list[str] = []
+    takes_value = False
+    for word in words:
+        is_option = word.startswith("-")
+        if is_option or takes_value:
+            options.append(word)
+        else:
+            positionals.append(word)
+        takes_value = word.startswith("--") and "=" not in word and word != "--help"
+    return [*options, "--", *positionals, *names]
 
 
 def _normalise_options(function: Callable, words: Sequence[str]) -> list[str]:

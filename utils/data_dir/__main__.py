@@ -6,6 +6,7 @@
     python -m utils.data_dir split data/train data/train_split --parts 8 --by-speaker
     python -m utils.data_dir combine data/train data/dev data/both
     python -m utils.data_dir copy data/train data/noisy --utt-prefix noisy- --spk-prefix noisy-
+    python -m utils.data_dir export-audio data/test recordings
 
 Each list is UTF-8 text with LF line ends, blanks or tabs between fields, one line per id, in byte
 order (LC_ALL=C); ids are printable ASCII.  A directory with only features has feats.scp instead of
@@ -25,6 +26,7 @@ from utils.data_dir.derive import (
 )
 from utils.data_dir.directory import DataDir, problems_and_notes, read_data_dir, write_data_dir
 from utils.data_dir.lists import new_folder, refuse_existing
+from utils.data_dir.recordings import write_speaker_folders
 from utils.data_dir.repair import fix_data_dir
 from utils.errors import UserError
 from utils.files import read_foreign_lines, split_words
@@ -218,6 +220,29 @@ def copy(
     _write_new(copy_data_dir(whole, utt_prefix=utt_prefix, spk_prefix=spk_prefix), out, [whole])
 
 
+def export_audio(
+    data: Path, out: Path, *, allow_pipes: bool = False, root: Path | None = None
+) -> None:
+    """Write every utterance as ``<speaker>/<utterance>.wav``, for programs that take files.
+
+    Waves of 16 bits at their own rate, channel 0.  A slash in an id becomes ``%2F``.
+
+    Parameters
+    ----------
+    data : path
+        Data directory.
+    out : path
+        New folder.
+    allow_pipes : bool
+        Run the commands of wav.scp.
+    root : path
+        Where relative paths of wav.scp start; default: the current folder.
+    """
+    whole = read_data_dir(data, allow_pipes=allow_pipes)
+    write_speaker_folders(whole, out, allow_pipes=allow_pipes, root=root)
+    print(f"{out}: {_summary(whole.utt2spk)}")
+
+
 if __name__ == "__main__":
     # each collection would scan lists of millions of strings, among which there is no garbage
     gc.disable()
@@ -229,5 +254,6 @@ if __name__ == "__main__":
             "split": split,
             "combine": combine,
             "copy": copy,
+            "export-audio": export_audio,
         }
     )

@@ -3,27 +3,36 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from string import ascii_letters, digits, punctuation
+from urllib.parse import quote
 
-from utils.audio import Channel, UtteranceReader, refuse_negative_channel
+import soundfile
+
+from utils.audio import Channel, UtteranceReader, refuse_negative_channel, to_int16
 from utils.audio.ffmpeg import require_ffmpeg
 from utils.audio.leftovers import system_file_kind
 from utils.audio.recording import ArrayRecording, FileRecording, Recording
-from utils.data_dir.lists import read_map
+from utils.data_dir.directory import DataDir
+from utils.data_dir.lists import new_folder, read_map
 from utils.errors import UserError
 
 NO_AUDIO = {".txt", ".json", ".csv", ".tsv", ".md", ".trn", ".scp", ".lab", ".textgrid", ".xml"}
+KEPT_IN_KEYS = (ascii_letters + digits + punctuation).replace("%", "")
 Lists = tuple[dict[str, str], dict[str, str] | None]
 
 
 class RecordingFinder:
     """Finds recordings and opens them, with one choice of channel for all.
 
+    ``root`` is the folder that relative paths of a wav.scp start from; None: the working directory.
     UserError: a negative channel.
     """
 
-    def __init__(self, *, channel: Channel = 0, allow_pipes: bool = False):
+    def __init__(
+        self, *, channel: Channel = 0, allow_pipes: bool = False, root: Path | None = None
+    ):
         refuse_negative_channel(channel)
-        self.channel, self.allow_pipes = channel, allow_pipes
+        self.channel, self.allow_pipes, self.root = channel, allow_pipes, root
         self.left_out: Counter[str] = Counter()  # files that are no audio, by their kind
         self._lists: dict[Path, Lists] = {}
 
@@ -45,7 +54,6 @@ class RecordingFinder:
         name = f"{data}:{utterance}"
         if utterance not in listed:
             raise UserError(f"{name}: no such utterance in {data}; see its utt2spk")
-        options = {"channel": self.channel, "allow_pipes": self.allow_pipes}
         if segments is None:
             require_ffmpeg([wav_scp[utterance]])
             return FileRecording(
@@ -53,8 +61,12 @@ class RecordingFinder:
                 name=name,
                 channel=self.channel,
                 allow_pipes=self.allow_pipes,
+                root=self.root,
             )
-        samples, rate = UtteranceReader(wav_scp, segments, **options).read(utterance)
+        reader = UtteranceReader(
+            wav_scp, segments, channel=self.channel, allow_pipes=self.allow_pipes, root=self.root
+        )
+        samples, rate = reader.read(utterance)
         return ArrayRecording(samples, rate, name)
 
     def expand(self, sources: Iterable[str | Path]) -> Iterator[tuple[str, str | Path]]:
@@ -105,3 +117,31 @@ class RecordingFinder:
 def is_data_dir(path: Path) -> bool:
     """Whether a folder is a Kaldi data directory with audio."""
     return (path / "wav.scp").is_file()
+
+
+def key_of_name(name: str) -> str:
+    """A recording's name as an id of Kaldi: printable ASCII, and all else as in URLs (``%20``)."""
+    return quote(name, safe=KEPT_IN_KEYS)
+
+
+def write_speaker_folders(
+    data: DataDir, out: Path, *, allow_pipes: bool = False, root: Path | None = None
+) -> None:
+    """Write the utterances as 16-bit waves ``<speaker>/<utterance>.wav`` into a new folder.
+
+    UserError: an utterance cannot be read; nothing is written then.
+    """
+    reader = UtteranceReader(data.wav_scp, data.segments, allow_pipes=allow_pipes, root=root)
+    with new_folder(out) as folder:
+        for utterance, speaker in data.utt2spk.items():
+            samples, rate = reader.read(utterance)
+            path = folder / _file_name(speaker) / f"{_file_name(utterance)}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, to_int16(samples), rate, "PCM_16")
+
+
+def _file_name(name: str) -> str:
+    """An id as the name of a file or folder, which leads nowhere else."""
+    if name in (".", ".."):
+        return name.replace(".", "%2E")
+    return name.replace("/", "%2F")

@@ -44,9 +44,12 @@ class _Means:
 def embeddings_inputs(folder: Path) -> dict[str, Path]:
     """The inputs of a step that reads embeddings, for its `Task`.
 
-    The receipt of the step that made them, or the list itself if they are foreign.
+    The receipt of the step that made them, what steps.embed writes last, or the list itself if they
+    are foreign.
     """
     scp = folder / "xvector.scp"
+    if (folder / "embed.json").exists():
+        return {"embeddings": folder / "embed.json"}
     if scp.exists() and not (folder / "provenance.json").exists():
         return {"embeddings": scp}
     return {"embeddings": folder / "receipts" / "collect_embeddings.json"}
