@@ -67,9 +67,7 @@ def list_recordings(folder: Path, finder: RecordingFinder) -> list[PersonRecordi
     recordings = []
     has_sessions: dict[str, bool] = {}
     for key, path in finder.expand([folder]):
-        speaker, *session, _ = ["", *key.split("/")][-3:]
-        if not speaker:
-            speaker, session = session[0], []
+        speaker, *session, _ = key.split("/") if "/" in key else ("", key)
         if key.count("/") not in (1, 2):
             raise UserError(
                 f"{path}: found {key.count('/')} folders above it, expected "
