@@ -22,8 +22,10 @@ from utils.evaluation.sets import (
     set_inputs,
     sets_without_error_rate,
 )
+from utils.evaluation.training_data import doubts, known_speakers, trained_on
 from utils.files import write_json
 from utils.metrics.rates import error_rates
+from utils.pretrained.training_data import TrainedOn
 from utils.receipts import Task
 from utils.scoring.score_files import score_receipt
 from utils.trials.leakage import read_speakers, refuse_leakage
@@ -46,6 +48,7 @@ def evaluate(
     calibration: list[Path] | None = None,
     cohort: list[Path] | None = None,
     backend_training: list[Path] | None = None,
+    public_corpus: bool = True,
     allow_leakage: bool = False,
 ) -> dict:
     """Write ``results.json``, one row for each system, test set, back end and subset of trials.
@@ -75,6 +78,9 @@ def evaluate(
         Data directories of speakers that the systems were trained on, for the leakage check.  A
         set named in ``dev`` or ``calibration`` and evaluated is not a test: of the others, only
         ``train`` may not have its speakers.
+    public_corpus : bool
+        The test speakers are of a corpus that has been published.  A network from elsewhere whose
+        training speakers are not known may be trained on it: every result is then marked.
     allow_leakage : bool
         Go on if test speakers were in training; every result is then marked.
 
@@ -114,6 +120,8 @@ def evaluate(
     }
     if allow_leakage:
         options["allow_leakage"] = True
+    if not public_corpus:
+        options["public_corpus"] = False
     task = Task(
         home=experiment,
         name="evaluate",
@@ -130,20 +138,16 @@ def evaluate(
             "run the stage that packs the data"
         )
     tuned = tuned_sets(data, sets, roles)
-    watermarks = leakage_watermarks(data, sets, roles, allow_leakage)
+    networks = read_networks(systems, files)
+    leaks = leakage_watermarks(data, sets, roles, networks, allow_leakage)
+    watermarks = {name: leaks + doubts(networks, data / name, public_corpus) for name in sets}
     unrated = sets_without_error_rate(data, sets)
     files = {name: files[name] for name in sets if name not in unrated}
     results = evaluate_sets(data, files, watermarks, tuned, drawing)
     about = {system.name: about_system(system) for system in systems}
-    rows: list[dict] = []
-    curves: list[dict] = []
-    for name in dev_last(list(files), tuned):
-        rows += results[name].rows
-        for curve in results[name].curves:
-            curves.append(curve | {"about": about[curve["system"]]})
-    write_json(experiment / "results.json", rows)
-    write_json(experiment / "curves.json", curves)
-    counts: dict = {"systems": len(systems), "test_sets": len(sets), "rows": len(rows)}
+    in_order = [results[name] for name in dev_last(list(files), tuned)]
+    num_rows = write_results(experiment, in_order, about)
+    counts: dict = {"systems": len(systems), "test_sets": len(sets), "rows": num_rows}
     if unrated:
         counts["without_error_rate"] = unrated
     return task.finish([experiment / "results.json", experiment / "curves.json"], counts)
@@ -158,16 +162,39 @@ def tuned_sets(
     return [name for name in sets if (data / name).resolve() in resolved]
 
 
+def read_networks(
+    systems: Sequence[Path], files: Mapping[str, Mapping[str, Sequence[Path]]]
+) -> dict[str, TrainedOn]:
+    """What the networks of each system were trained on, where these are from elsewhere.
+
+    ``files`` are the score files of each set and system.
+    """
+    networks = {}
+    for system in systems:
+        scores: list[Path] = []
+        for of_systems in files.values():
+            scores += of_systems[system.name]
+        networks[system.name] = trained_on(system, scores)
+    return networks
+
+
 def leakage_watermarks(
-    data: Path, sets: Sequence[str], roles: Mapping[str, Sequence[Path] | None], allow: bool
+    data: Path,
+    sets: Sequence[str],
+    roles: Mapping[str, Sequence[Path] | None],
+    networks: Mapping[str, TrainedOn],
+    allow: bool,
 ) -> list[str]:
     """Warnings about test speakers that were in training; UserError if that is not allowed.
 
-    ``roles`` maps each role to its data directories.
+    ``roles`` maps each role to its data directories; ``networks`` have what those from
+    elsewhere were trained on.
     """
     learned = {role: read_speakers(folders) for role, folders in roles.items() if folders}
     tuned = tuned_sets(data, sets, roles)
     speakers = {name: read_speakers([data / name]) for name in sets if name not in tuned}
+    everyone = set().union(*speakers.values(), *learned.values())
+    learned["train"] = learned.get("train", set()) | known_speakers(networks, everyone)
     return refuse_leakage(speakers, learned, allow=allow)
 
 
@@ -180,21 +207,38 @@ class Evaluated:
     chosen: Chosen
 
 
+def write_results(experiment: Path, results: Sequence[Evaluated], about: Mapping[str, str]) -> int:
+    """Write results.json and curves.json, these with a line ``about`` each system.
+
+    Returns the number of rows.
+    """
+    rows: list[dict] = []
+    curves: list[dict] = []
+    for of_set in results:
+        rows += of_set.rows
+        for curve in of_set.curves:
+            curves.append(curve | {"about": about[curve["system"]]})
+    write_json(experiment / "results.json", rows)
+    write_json(experiment / "curves.json", curves)
+    return len(rows)
+
+
 def evaluate_sets(
     data: Path,
     files: Mapping[str, Mapping[str, Sequence[Path]]],
-    watermarks: Sequence[str],
+    watermarks: Mapping[str, Sequence[str]],
     tuned: Sequence[str],
     drawing: Drawing,
 ) -> dict[str, Evaluated]:
     """Evaluate every score file of every set; first the sets that thresholds are chosen on.
 
-    ``files`` are those of each set and system; ``tuned`` are sets that are not for testing.
+    ``files`` are those of each set and system, ``watermarks`` those of each set; ``tuned`` are sets
+    that are not for testing.
     """
     chosen: Chosen = {}
     results = {}
     for name in sorted(files, key=lambda name: name not in tuned):
-        tests = read_test_set(data / name, watermarks)
+        tests = read_test_set(data / name, watermarks[name])
         choosing = name in tuned
         results[name] = evaluate_set(tests, data / name, files[name], drawing, chosen, choosing)
         chosen = results[name].chosen | chosen

@@ -24,6 +24,7 @@ from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.pretrained import is_model, model_input, open_model
 from utils.pretrained.folder import PROTOCOL
+from utils.pretrained.training_data import training_data_facts
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
         facts["compare"] = protocol.compare
     facts |= {"protocol": protocol.name, "crops": crops}
     facts |= _data_facts(data, network.front_end, settings.experiment)
+    facts |= training_data_facts(settings.experiment)
     keys, reader = open_inputs(data, network.front_end, settings.root)
     job_keys = job_utterances(keys, settings.job)
     row_by_utterance = {key: row for row, key in enumerate(keys)}
@@ -279,7 +281,6 @@ def _read_network_weights(source: Path, checkpoint: str) -> tuple[Path, dict]:
 def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
     """Part of the batch that BatchNorm's statistics in training are from; empty: the whole."""
     from utils.receipts import read_receipt
-    from utils.training.objective import normalises_batches
 
     receipt = read_receipt(experiment / "receipts" / "train.json")
     counts = {}
@@ -288,7 +289,11 @@ def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:
     if counts.get("batch_norm"):
         return counts["batch_norm"]
     processes = counts.get("processes", 1)  # older receipts have this number only
-    if processes == 1 or not normalises_batches(network):
+    if processes == 1:
+        return ""
+    from utils.training.objective import normalises_batches
+
+    if not normalises_batches(network):
         return ""
     return f"statistics of each process's own share of the batch, in {processes} processes"
 

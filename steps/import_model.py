@@ -50,7 +50,8 @@ def import_model(
     kind : str
         What wrote the file.  ``rawnet2_original``: RawNet2 as its published weights were trained,
         with norms that nothing uses; ``voxceleb_trainer``: a .model file of RawNet3 or MR-RawNet;
-        ``rawnet_keras``, ``vgg_keras``: weights.h5; ``ge2e_tf``: model.ckpt-K.
+        ``rawnet_keras``, ``vgg_keras``: weights.h5; ``ge2e_tf``: model.ckpt-K;
+        ``speechbrain_ecapa``: embedding_model.ckpt; ``resemblyzer``: pretrained.pt.
     config : path or None
         YAML whose section `model` has the sizes of the network; None: the published ones.
     rows : str or None

@@ -3,12 +3,14 @@ r"""Normalise scores by a cohort of other speakers: z-, t-, s-norm and adaptive 
     python -m steps.normalise_scores exp/x/scores/test/cosine.scores exp/x/backend/cosine \
       exp/x/embeddings/test data/full/test exp/x/embeddings/train \
       exp/x/scores/test/cosine_asnorm.scores --method as_norm1
+
+The cohort may be the network's model folder: then it is the rows of its classification head.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial
 from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.pretrained import is_model
 from utils.receipts import Task
 from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, transform_embeddings
 from utils.scoring.cohort import (
@@ -29,6 +32,7 @@ from utils.scoring.cohort import (
     refuse_other_scores,
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
+from utils.scoring.head import cohort_inputs, head_speakers, read_head
 from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
 from utils.scoring.score_files import read_scores, score_input, score_receipt, write_scores
 from utils.trials.leakage import refuse_leakage
@@ -74,7 +78,9 @@ def normalise_scores(
     data : path
         Data directory of the trials; speakers of its ``utt2spk`` may not be in the cohort.
     cohort : path
-        Folder of the cohort's embeddings, of the same network; each counts as one utterance.
+        Folder of the cohort's embeddings, of the same network; each counts as one utterance.  Or
+        the network's model folder: the cohort are the rows of its head, for cosine of unchanged
+        embeddings only.
     output : path
         Score file.
     method : str
@@ -110,14 +116,15 @@ def normalise_scores(
     ------
     UserError
         A test speaker is in the cohort; the cohort is too small, or scores against it do not vary;
-        another back end made the scores.
+        another back end made the scores; the rows of a head would be compared behind a mean, LDA or
+        PLDA.
     """
     inputs = {
         "scores": score_input(scores),
         "backend": backend / "receipts" / "train_backend.json",
         **embeddings_inputs(embeddings),
         "utt2spk": data / "utt2spk",
-        "cohort": embeddings_inputs(cohort)["embeddings"],
+        **cohort_inputs(cohort),
     }
     lists = {
         "cohort_list": cohort_list,
@@ -139,14 +146,13 @@ def normalise_scores(
     if task.is_done():
         return task.counts
     score_counts = refuse_other_scores(scores, inputs)
-    for folder in filter(None, (enrol_embeddings, cohort, embeddings)):
-        for difference in compare_provenance(backend, folder):
-            print(difference)
+    for folder in filter(None, (enrol_embeddings, embeddings)):
+        print_differences(backend, folder)
     enrol, test, raw = read_scores(scores)
-    chosen_cohort = read_cohort(cohort, cohort_of, cohort_list)
-    learned = {"cohort": cohort_speakers(chosen_cohort, cohort_utt2spk)}
-    tests = {data.name: speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)}
-    marks = refuse_leakage(tests, learned, allow=allow_leakage)
+    tested = speakers_of_sides({*enrol, *test}, data, enroll_spk2utt)
+    choice = Choice(cohort_of, cohort_list, cohort_utt2spk)
+    chosen_cohort, learned = choose_members(cohort, choice, backend, embeddings, tested)
+    marks = refuse_leakage({data.name: tested}, {"cohort": learned}, allow=allow_leakage)
     sides = read_sides(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     if top_k is None:
         top_k = usual_top_k(chosen_cohort)
@@ -170,6 +176,64 @@ def normalise_scores(
         "watermarks": [*score_counts.get("watermarks", []), *marks],
     }
     return task.finish([output, *written], counts)
+
+
+def print_differences(backend: Path, embeddings: Path) -> None:
+    """Print in what a back end and embeddings differ; UserError for another network."""
+    for difference in compare_provenance(backend, embeddings):
+        print(difference)
+
+
+class Choice(NamedTuple):
+    """Options of the members of a cohort."""
+
+    cohort_of: MembersOf
+    cohort_list: Path | None
+    cohort_utt2spk: Path | None
+
+
+def choose_members(
+    cohort: Path, choice: Choice, backend: Path, embeddings: Path, tested: set[str]
+) -> tuple[Cohort, set[str]]:
+    """The members of a cohort, and its speakers, of a head those who are ``tested``."""
+    if not is_model(cohort):
+        print_differences(backend, cohort)
+        members = read_cohort(cohort, choice.cohort_of, choice.cohort_list)
+        return members, cohort_speakers(members, choice.cohort_utt2spk)
+    given = {
+        "--cohort-of utterances": choice.cohort_of != "speakers",
+        "--cohort-list": choice.cohort_list,
+        "--cohort-utt2spk": choice.cohort_utt2spk,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise UserError(
+                f"{option}: has no effect with the head of {cohort}, whose rows are the cohort; "
+                "leave it out"
+            )
+    require_plain_cosine(backend, cohort)
+    return read_head(cohort, embeddings), head_speakers(cohort, tested)
+
+
+def require_plain_cosine(backend: Path, model: Path) -> None:
+    """UserError for a back end that changes embeddings before their cosine, or has another score.
+
+    The rows of a head are weights: a mean, LDA or PLDA that embeddings trained does not fit them.
+    """
+    from steps.backends import FAMILIES, Cosine
+
+    scorer = read_backend(backend, FAMILIES).scorer
+    found = f"{type(scorer).__name__} of changed embeddings"
+    if type(scorer) is Cosine:
+        if not scorer.chain.links:
+            return
+        links = [type(link).__name__ for link in scorer.chain.links]
+        found = f"cosine behind {', '.join(links)}"
+    raise UserError(
+        f"{backend}: {found}, expected cosine of unchanged embeddings: the head of {model} has "
+        "weights and no embeddings, which no mean, LDA or PLDA fits; give a cohort of embeddings, "
+        "or score by conf/backends/plain_cosine.yaml"
+    )
 
 
 def copied_facts(facts: Mapping, inputs: Mapping[str, Path]) -> dict[str, str | None]:

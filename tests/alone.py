@@ -20,7 +20,9 @@ from tests.fail_point_hooks import WRITING
 from tests.forked_steps import ForkedRecipe, Step, planned
 from tests.lookalike.vctk import make_noisy_vctk
 from tests.published_files import save_as
+from tests.published_networks import make_published
 from tests.published_weights import read_published
+from utils.pretrained.published import PUBLISHED
 
 OPTIONS = (
     "--size",
@@ -65,10 +67,11 @@ utils.archive relocate {exp}/embeddings/test/xvector.scp {new}/elsewhere.scp
 local.prepare_noise {made}/noise {new}/noise
 local.prepare_noisy_vctk {made}/noisy_vctk {new}/noisy_vctk
 local.download musan {new}/corpora --url {site}
+steps.fetch_pretrained resemblyzer {new}/published --from {made}/weights.pt
 utils.plan.clean {plan} 7 {work} --yes true
 """
 # Those that leave no receipt: their outputs appear whole, so that a second call may find them done.
-WITHOUT_RECEIPT = ("utils.", "local.download")
+WITHOUT_RECEIPT = ("utils.", "local.download", "steps.fetch_pretrained")
 # Why the others are not killed one by one.
 NOTHING_TO_KILL = {
     **dict.fromkeys(
@@ -192,12 +195,16 @@ def make_inputs(made: Path, packed: Path, new: Path) -> None:
 def served(folder: Path) -> Iterator[str]:
     """Serve the archive below a folder in place of those of the set musan; gives the address.
 
+    The network resemblyzer is that of the file weights.pt in the folder, which is made here.
+
     Parameters
     ----------
     folder : path
         Of `make_inputs`.
     """
     (folder / "site").mkdir(parents=True)
+    weights = save_as(folder / "weights.pt", read_published("ecapa_512").state(), "state_dict")
+    network = make_published({"weights": weights.read_bytes()}, kind="wespeaker_ecapa")
     words = [
         sys.executable,
         "-u",
@@ -218,8 +225,9 @@ def served(folder: Path) -> Iterator[str]:
             DOWNLOADS["musan"],
             Download("made here", "page", "free", (archive,)),
         )
+        published, PUBLISHED["resemblyzer"] = PUBLISHED["resemblyzer"], network
         try:
             yield address
         finally:
-            DOWNLOADS["musan"] = plain
+            DOWNLOADS["musan"], PUBLISHED["resemblyzer"] = plain, published
             server.terminate()

@@ -246,7 +246,9 @@ def _adapt_actions(parser: "ArgumentParser", function: Callable) -> None:
             del parser._option_string_actions[f"--{action.dest}"]
             action.option_strings, action.nargs = [], "?"
             if _is_list_of_files(hint):
-                action.nargs, action._typehint = "*", Path  # type: ignore[attr-defined]
+                action.nargs = "*"
+            if Path in get_args(hint) or _is_list_of_files(hint):  # else null would be no name
+                action._typehint = Path  # type: ignore[attr-defined]
             action.metavar = action.dest.upper()
             parser._optionals._group_actions.remove(action)  # in the help
             parser._positionals._group_actions.append(action)
@@ -281,7 +283,7 @@ def _names_last(words: Sequence[str], names: Sequence[str]) -> list[str]:
     positionals: list[str] = []
     takes_value = False
     for word in words:
-        is_option = word.startswith("-")
+        is_option = word.startswith("-") and word != "-"
         if is_option or takes_value:
             options.append(word)
         else:

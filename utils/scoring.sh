@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154  # options, run and fail_usage are of utils/stages.sh
 # Sourced by utils/stages.sh: stages 3 to 7 of every recipe.  What --test-protocols, --backend, --score-norm,
-# --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here.
+# --cohort, --calibrate, --fuse, --operating-points and --allow-leakage ask for happens here.
 #   train_network TRAIN DEV CONFIG EXP [OPTION...]
 #       options are those of steps.train; validation is centred as the first back end is
 #   extract_embeddings MODEL EXP DATA TRAIN TEST
@@ -22,8 +22,9 @@
 #   score_whole BACKEND EXP DATA SET...
 #       the same of whole utterances only
 #   score_systems EXP COHORT DATA DEV TEST...
-#       each back end of EXP, normalised by the cohort COHORT (a folder of embeddings), calibrated and fused
-#       on the trials of DEV; DEV may be empty where nothing is calibrated
+#       each back end of EXP, normalised by the cohort COHORT (a folder of embeddings; with --cohort head
+#       the head of $model instead), calibrated and fused on the trials of DEV; DEV may be empty where
+#       nothing is calibrated
 #   first_scorer
 #       prints the name of the first back end's scores
 #   evaluate_systems EXP DATA TRAIN DEV [OTHER...]
@@ -32,6 +33,8 @@
 #   own_backend=plain_cosine   name of the back end without --backend; default: cosine
 #   policy=_copies     suffix of back ends that are trained on augmented copies, if not that of --copies:
 #                      a scorer is called <back end><policy>
+#   only_back_ends=true  TRAIN of evaluate_systems trained back ends and cohorts, and not the network
+#   public_corpus=false  the test speakers are in no published corpus
 #   enrolled="test"    sets whose enrolment sides are the speaker models of enroll.spk2utt
 #   cuts=whole,centre_2s   protocols of the test sides; enrolment sides are whole utterances
 
@@ -43,6 +46,10 @@ IFS=, read -ra fused_with <<<"$fuse_with"
 [ -z "$fuse_with" ] || [ "$fuse" = true ] || fail_usage "--fuse-with needs --fuse true"
 [ -z "$top_k" ] || [ "${score_norm#as_}" != "$score_norm" ] ||
   fail_usage "--top-k needs --score-norm as_norm1 or as_norm2: the other norms take the whole cohort"
+[ "$cohort" = train ] || [ "$score_norm" != none ] ||
+  fail_usage "--cohort head needs --score-norm: without it there is no cohort"
+[ "$cohort" = train ] || [ -n "${model-}" ] ||
+  fail_usage "--cohort head needs a network from elsewhere, as --model of own and voices: its head"
 for file in "${backends[@]}"; do
   [ ! -d "$file" ] || [ -f "$file/backend.json" ] ||
     fail_usage "--backend $file: a folder without backend.json, expected a YAML or a folder of" \
@@ -170,13 +177,15 @@ score_systems() {
 }
 
 finish_cut() {
-  local exp=$1 cohort=$2 data=$3 dev=$4 test_sets suffix=calibrated file scorer set other scorers=() all=()
+  local exp=$1 members=$2 data=$3 dev=$4 test_sets norm=$score_norm suffix=calibrated
+  local file scorer set other scorers=() all=()
   IFS=, read -ra test_sets <<<"$(IFS=,; echo "${*:5}")"
+  if [ "$cohort" = head ]; then members=$model norm+=_head; fi
   for file in "${backends[@]}"; do
     scorer=$(scorer_name "$file")
     if [ "$score_norm" != none ]; then
       normalise_cut "$(backend_folder "$exp" "$file")" ${dev:+"$dev"} "${test_sets[@]}"
-      scorer=${scorer}_$score_norm
+      scorer=${scorer}_$norm
     fi
     scorers+=("$scorer")
   done
@@ -200,7 +209,7 @@ normalise_cut() {  # BACKEND SET...
     scores=$exp/scores/$set/${cut:+$cut/}${1##*/}
     describe_sides "$exp/embeddings" "$data" "$set"
     run python3 -m steps.normalise_scores "$scores.scores" "$1" "$exp/embeddings/$set${cut:+/$cut}" \
-      "$data/$set" "$cohort" "${scores}_$score_norm.scores" \
+      "$data/$set" "$members" "${scores}_$norm.scores" \
       --method "$score_norm" ${top_k:+--top-k "$top_k"} --allow-leakage "$allow_leakage" \
       ${sides[@]+"${sides[@]}"}
   done
@@ -244,11 +253,13 @@ evaluate_systems() {
   local exp=$1 data=$2 train dev learned_from
   train=$(json_list "$3")
   dev=$(json_list "$4")
-  learned_from=(${3:+--train "$train" --backend-training "$train"} ${4:+--dev "$dev"})
-  [ "$score_norm" = none ] || learned_from+=(--cohort "$train")
+  learned_from=(${3:+--backend-training "$train"} ${4:+--dev "$dev"})
+  [ -n "${only_back_ends-}" ] || learned_from+=(${3:+--train "$train"})
+  [ "$score_norm" = none ] || [ "$cohort" = head ] || learned_from+=(--cohort "$train")
   [ "$calibrate$fuse" = falsefalse ] || learned_from+=(--calibration "$dev")
   shift 4
   run python3 -m steps.evaluate "$exp" "$data" ${1:+--others "$(json_list "$@")"} \
     ${learned_from[@]+"${learned_from[@]}"} --allow-leakage "$allow_leakage" \
+    ${public_corpus+--public-corpus "$public_corpus"} \
     ${operating_points:+--operating-points "$operating_points"}
 }

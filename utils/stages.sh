@@ -70,8 +70,9 @@ backend=        # files: back ends, joined by commas: YAMLs as in conf/backends/
                 # default: the recipe's cosine
 test_protocols= # names of conf/protocols/*.yaml, joined by commas: scored besides whole utterances, for both
                 # sides of dev and test trials
-score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: normalisation of scores; the cohort
-                # is the means of the training speakers
+score_norm=none # one of none, z_norm, t_norm, s_norm, as_norm1, as_norm2: normalisation of scores by a cohort
+cohort=train    # one of train, head: the cohort of --score-norm: means of the training speakers, or rows of
+                # the head that came with --model, which need no audio, for cosine of unchanged embeddings
 top_k=          # number: members of the cohort that as_norm1 and as_norm2 take;
                 # default: 300, or a quarter of a smaller cohort
 calibrate=false # one of false, true, quality: turn scores into log-likelihood ratios, learned on the dev

@@ -22,6 +22,8 @@ sessions=any         # one of any, across, within: sessions of the two sides of 
 enrol_utterances=1   # number: utterances of a speaker model in the test trials
 targets_per_speaker= # number: most target trials of a speaker, for large corpora; default: all pairs
 allow_pipes=false    # run the commands that wav.scp may contain
+public_corpus=false  # the corpus is published: a network with unknown training speakers may have heard it,
+                     # and its results say so
 noise=               # path: folder of noise files for augmentation
 rirs=                # path: folder of room impulse responses for augmentation
 simulate_rooms=false # simulate room impulse responses (image-source method), instead of --rirs

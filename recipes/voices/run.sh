@@ -47,8 +47,8 @@ train_embeddings=$model/embeddings/$train_name  # of back ends and cohorts
   "no utt2spk in it, expected the packed training set of the network"
 [ -z "$train_data" ] || [ -f "$train_embeddings/xvector.scp" ] || fail_usage "--train-data $train_data:" \
   "its embeddings are expected in $train_embeddings, which has no xvector.scp"
-[ -n "$train_data" ] || [ "$score_norm" = none ] || fail_usage "--score-norm needs --train-data:" \
-  "its cohort is the training speakers of the network"
+[ -n "$train_data" ] || [ "$score_norm" = none ] || [ "$cohort" = head ] || fail_usage "--score-norm needs" \
+  "--train-data, whose speakers are its cohort, or --cohort head"
 [ -n "$train_data" ] || [ "${backend/.yaml/}" = "$backend" ] || fail_usage "--backend of a YAML" \
   "needs --train-data; a folder of a trained back end does not"
 [ "$set" = both ] || [ "$calibrate$fuse" = falsefalse ] || fail_usage "--calibrate and --fuse" \

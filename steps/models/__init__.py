@@ -12,6 +12,7 @@ from steps.models.rawnet2 import RawNet2
 from steps.models.rawnet2_modified import RawNet2Modified
 from steps.models.rawnet3 import RawNet3
 from steps.models.rawnet_port import RawNetPort
+from steps.models.resemblyzer import Resemblyzer
 from steps.models.resnet import ResNet34
 
 MODELS: dict[str, type[EmbeddingNetwork]] = {
@@ -29,4 +30,5 @@ MODELS: dict[str, type[EmbeddingNetwork]] = {
     "ecapa": EcapaTdnn,
     "resnet34": ResNet34,
     "campplus": CamPlusPlus,
+    "resemblyzer": Resemblyzer,
 }

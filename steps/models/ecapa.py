@@ -21,8 +21,13 @@ in TDNN based speaker verification", Interspeech 2020, as in WeSpeaker's ECAPA_T
 _c1024: no ReLU and norm before the tanh, no norm after the embedding, and the input of a block is
 the output of the previous one, not the sum of all before it.
 
-Deviations: variances are at least 1e-7, where WeSpeaker adds 1e-7 to some.  Padded batches are
-masked: each utterance is computed as if alone.
+SpeechBrain's network of 20,767,552 parameters (Ravanelli et al., "SpeechBrain: a general-purpose
+speech toolkit", 2021) differs in ``padding``, ``frames_norm``, ``attention_norm``, the variances,
+its front end and 3,072 channels of a frame; which group of channels a block leaves as it is makes
+no difference but for the order of the weights.
+
+Deviations: WeSpeaker's variances are at least 1e-7, where it adds 1e-7 to some.  Padded
+batches are masked: each utterance is computed as if alone.
 
 Shapes: ``B`` batch, ``C`` channels, ``T`` frames, ``F`` features, ``E`` embedding.
 """
@@ -31,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers.conv import ConvReluNorm, SqueezeExcitation
+from steps.models.layers.conv import ConvReluNorm, Padding, SqueezeExcitation
 from steps.models.layers.frames import check_sizes, real_frames
 from steps.models.layers.pooling import AttentiveStatistics
 from steps.models.layers.res2 import Res2Convs
@@ -39,6 +44,7 @@ from steps.models.network import EmbeddingNetwork
 from utils.features.registry import make_front_end, make_spec_augment
 
 FRONT_END = {"name": "kaldi_fbank", "num_mel_bins": 80, "normalisation": "utterance_mean"}
+FIRST_KERNEL = 5
 
 
 class EcapaTdnn(EmbeddingNetwork):
@@ -62,6 +68,17 @@ class EcapaTdnn(EmbeddingNetwork):
         Size of the embedding.
     global_context : bool
         Whether the attention sees mean and deviation over the utterance beside each frame.
+    padding : str
+        What a convolution sees beyond the ends of an utterance: ``zeros``, or the utterance
+        mirrored (``reflect``), which takes utterances longer than any dilation.
+    frames_norm : bool
+        Whether batch normalisation follows the ReLU before pooling.
+    attention_norm : bool
+        Whether ReLU and batch normalisation precede the attention's tanh.
+    least_variance : float
+        Floor of variances over frames.
+    unbiased : bool
+        Whether the deviation that the attention sees is the unbiased one.
     front_end : dict
         A front end's name and options; None: Kaldi's filterbank of 80 less its mean over the
         utterance.
@@ -80,6 +97,11 @@ class EcapaTdnn(EmbeddingNetwork):
         frame_channels: int = 1536,
         embedding_dim: int = 192,
         global_context: bool = True,
+        padding: Padding = "zeros",
+        frames_norm: bool = False,
+        attention_norm: bool = False,
+        least_variance: float = 1e-7,
+        unbiased: bool = True,
         front_end: dict | None = None,
         spec_augment: dict | None = None,
     ) -> None:
@@ -92,39 +114,52 @@ class EcapaTdnn(EmbeddingNetwork):
             frame_channels=frame_channels,
             embedding_dim=embedding_dim,
         )
+        if least_variance <= 0:
+            raise ValueError(f"least_variance is {least_variance}, expected more than 0")
         if front_end is None:
             front_end = FRONT_END
+        min_frames = 2
+        if padding == "reflect":
+            min_frames = max(FIRST_KERNEL // 2, *dilations) + 1
         super().__init__(
             front_end=make_front_end(front_end),
             spec_augment=make_spec_augment(spec_augment),
             embedding_dim=embedding_dim,
-            min_frames=2,
+            min_frames=min_frames,
         )
-        self.first = ConvReluNorm(self.front_end.num_bins, channels, 5)
+        self.first = ConvReluNorm(self.front_end.num_bins, channels, FIRST_KERNEL, padding=padding)
         self.blocks = nn.ModuleList(
-            SqueezeRes2Block(channels, groups, dilation, squeeze_channels) for dilation in dilations
+            SqueezeRes2Block(channels, groups, dilation, squeeze_channels, padding=padding)
+            for dilation in dilations
         )
         self.frames = nn.Conv1d(len(dilations) * channels, frame_channels, 1)
+        self.frames_norm: nn.Module = nn.Identity()
+        if frames_norm:
+            self.frames_norm = nn.BatchNorm1d(frame_channels)
+        between: list[nn.Module] = [nn.Tanh()]
+        if attention_norm:
+            between = [nn.ReLU(), nn.BatchNorm1d(attention_channels), nn.Tanh()]
         self.pooling = AttentiveStatistics(
             frame_channels,
             attention_channels,
-            between=[nn.Tanh()],
+            between=between,
             context=global_context,
-            least_variance=1e-7,
+            least_variance=least_variance,
             largest_variance=None,
+            unbiased=unbiased,
         )
         self.norm = nn.BatchNorm1d(2 * frame_channels)
         self.embedding = nn.Linear(2 * frame_channels, embedding_dim)
 
     def trunk(self, features_BTF: torch.Tensor, num_frames_B: torch.Tensor) -> torch.Tensor:
-        """Filterbanks of 2 frames or more to embeddings, not length-normalised."""
+        """Filterbanks of 2 frames or more (mirrored: 5) to embeddings, not length-normalised."""
         num_real_B = real_frames(num_frames_B, features_BTF, self.training)
         x_BCT = self.first(features_BTF.transpose(1, 2), num_real_B)
         outputs = []
         for block in self.blocks:
             x_BCT = block(x_BCT, num_real_B)
             outputs.append(x_BCT)
-        x_BCT = F.relu(self.frames(torch.cat(outputs, dim=1)))
+        x_BCT = self.frames_norm(F.relu(self.frames(torch.cat(outputs, dim=1))))
         statistics_BN = self.pooling(x_BCT, num_real_B)
         return self.embedding(self.norm(statistics_BN)).float()
 
@@ -132,10 +167,18 @@ class EcapaTdnn(EmbeddingNetwork):
 class SqueezeRes2Block(nn.Module):
     """1x1, Res2Net's convolutions, another 1x1, squeeze and excitation, around a shortcut."""
 
-    def __init__(self, channels: int, groups: int, dilation: int, squeeze_channels: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        groups: int,
+        dilation: int,
+        squeeze_channels: int,
+        *,
+        padding: Padding = "zeros",
+    ) -> None:
         super().__init__()
         self.conv1 = ConvReluNorm(channels, channels)
-        self.res2 = Res2Convs(channels, groups, dilation=dilation)
+        self.res2 = Res2Convs(channels, groups, dilation=dilation, padding=padding)
         self.conv3 = ConvReluNorm(channels, channels)
         self.scaling = SqueezeExcitation(channels, squeeze_channels)
 

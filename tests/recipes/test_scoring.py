@@ -13,6 +13,7 @@ set -euo pipefail
 cd {root} && . ./path.sh
 # Options: name=default  # meaning
 size=full   # one of full, tiny: of nothing
+model=      # path: of nothing
 . utils/stages.sh "$@"
 {names}
 if at_stage 4 "extract embeddings"; then
@@ -268,6 +269,8 @@ def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(
         (["--score-norm", "s_norm", "--top-k", "5"], "--top-k needs --score-norm"),
         (["--fuse-with", "elsewhere"], "--fuse-with needs --fuse true"),
         (["--fuse"], "--fuse needs several systems"),
+        (["--cohort", "head"], "--cohort head needs --score-norm"),
+        (["--cohort", "head", "--score-norm", "s_norm"], "--cohort head needs a network from"),
     ],
     ids=str,
 )
@@ -276,6 +279,25 @@ def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options
     done = start(tmp_path / "run.sh", tmp_path / "plan", *options)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert complaint in done.stderr
+
+
+def test_the_head_of_a_model_is_a_cohort_of_its_own_name(plan):
+    commands = plan(
+        *("--score-norm", "as_norm1", "--cohort", "head", "--calibrate"),
+        *("--model", str(ROOT / "models" / "ecapa")),
+        names="only_back_ends=true public_corpus=false",
+    )
+    norm = commands["normalise_scores"][1]
+    assert norm[4:6] == ["models/ecapa", "exp/scores/test/cosine_as_norm1_head.scores"]
+    assert option(norm, "--method") == "as_norm1"
+    assert commands["calibrate"][0][0] == "exp/scores/dev/cosine_as_norm1_head.scores"
+    (evaluate,) = commands["evaluate"]
+    assert [option(evaluate, name) for name in ("--train", "--cohort", "--backend-training")] == [
+        None,
+        None,
+        "[data/train]",
+    ]
+    assert option(evaluate, "--public-corpus") == "false"
 
 
 def test_cut_sides_and_models_of_several_utterances(plan):

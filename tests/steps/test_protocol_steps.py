@@ -7,6 +7,7 @@ import kaldi_native_io
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from steps.collect_embeddings import collect_embeddings
 from steps.evaluate import evaluate
@@ -14,11 +15,15 @@ from steps.extract import extract, load_network
 from steps.score import score
 from steps.train import train
 from steps.train_backend import train_backend
+from tests.speechlike import vowels
 from utils.archive import ArchiveWriter, read_vectors
+from utils.data_dir import read_map
 from utils.embeddings.inference import open_packed
+from utils.embeddings.protocols import read_protocol
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
 from utils.evaluation.results import series_name
+from utils.pretrained import weights_as_bytes, write_model
 from utils.scoring.score_files import read_scores
 
 CROPS = "name: crops\nnum_crops: 3\ncrop_seconds: 0.4\nkeep: rows\n"
@@ -313,3 +318,79 @@ def test_a_side_without_embedding_is_named_with_the_folder_where_it_should_be(wo
         ),
     ):
         scores_of(work, "centre_2s")
+
+
+PREPARED = """name: feature_windows
+window_frames: 40
+step_frames: 20
+preparation: {level_dbfs: -20, vad: {name: resemblyzer}}
+"""
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    path = tmp_path / "prepared.yaml"
+    path.write_text(PREPARED)
+    return str(path)
+
+
+def test_audio_is_prepared_whatever_the_number_of_jobs_and_the_provenance_says_so(
+    corpus, experiment, prepared, tmp_path
+):
+    embed(experiment, corpus / "dev", tmp_path / "one", protocol=prepared)
+    embed(experiment, corpus / "dev", tmp_path / "three", jobs=3, protocol=prepared)
+    _, one = read_vectors(tmp_path / "one" / "xvector.scp")
+    _, three = read_vectors(tmp_path / "three" / "xvector.scp")
+    assert np.abs(one - three).max() <= 1e-5 * np.abs(one).max()
+    provenance = json.loads((tmp_path / "one" / "provenance.json").read_text())
+    assert provenance["protocol"] == "prepared"
+    assert provenance["crops"] == (
+        "mean over windows of 40 frames every 20; utterances raised to -20 dBFS if quieter and "
+        "trimmed by the VAD 'resemblyzer' (training crops are not)"
+    )
+
+
+def test_silence_is_refused_by_name_and_nothing_is_written(corpus, experiment, prepared, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(corpus / "dev", data)
+    num_samples = read_map(data / "utt2num_samples")
+    with ArchiveWriter(data / "packed.1.ark", data / "wav.scp") as writer:
+        for key, number in num_samples.items():
+            samples = np.int16(8000 * vowels(int(number) / 16000))[: int(number)]
+            if key == "f-2":
+                samples[:] = 0
+            writer.write_wave(key, samples, 16000)
+    with pytest.raises(UserError, match="^utterance 'f-2': no speech was found, expected some"):
+        extract(experiment, data, tmp_path / "embeddings", protocol=prepared)
+    assert not list((tmp_path / "embeddings").glob("xvector*"))
+
+
+def test_a_model_folder_is_tested_by_the_protocol_that_it_names(
+    corpus, experiment, prepared, tmp_path
+):
+    network, facts = load_network(experiment, "average")
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    _, options = read_protocol(prepared)
+    trained_on = {"description": "some", "speakers": ["f0" * 8], "may_have_heard": []}
+    contents = {
+        "config.yaml": (experiment / "config.yaml").read_bytes(),
+        "weights.safetensors": weights_as_bytes(arrays),
+        "provenance.json": json.dumps(facts | {"training_data": trained_on}).encode(),
+        "protocol.yaml": yaml.safe_dump(options).encode(),
+    }
+    model = write_model(tmp_path / "model", contents).folder
+    embed(model, corpus / "dev", tmp_path / "model_dev")
+    embed(experiment, corpus / "dev", tmp_path / "dev", protocol=prepared)
+    provenance = [
+        json.loads((tmp_path / name / "provenance.json").read_text())
+        for name in ("model_dev", "dev")
+    ]
+    assert provenance[0]["protocol"] == provenance[1]["protocol"] == "prepared"
+    assert provenance[0]["crops"] == provenance[1]["crops"]
+    assert provenance[0]["training_data"] == {"speakers": ["f0" * 8], "may_have_heard": []}
+    assert "training_data" not in provenance[1]
+    vectors = [read_vectors(tmp_path / name / "xvector.scp")[1] for name in ("model_dev", "dev")]
+    assert np.array_equal(*vectors)
+    embed(model, corpus / "dev", tmp_path / "whole", protocol="whole")
+    provenance = json.loads((tmp_path / "whole" / "provenance.json").read_text())
+    assert provenance["crops"] == "whole utterances"

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -270,3 +271,19 @@ def test_lack_of_memory_is_one_line(step, kind):
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "Cannot allocate memory (" in done.stderr
+
+
+def test_a_last_argument_may_be_left_out_and_an_option_may_have_the_name_of_a_keyword(capsys):
+    def step(name: str, folder: Path | None = None, *, from_: Path | None = None) -> tuple:
+        """Do it."""
+        return name, folder, from_
+
+    assert call(step, ["a"]) == ("a", None, None)
+    assert call(step, ["a", "b", "--from", "c"]) == ("a", Path("b"), Path("c"))
+    assert call(step, ["--from=c", "a"]) == ("a", None, Path("c"))
+    with pytest.raises(SystemExit) as caught:
+        call(step, ["a", "b", "c"])
+    assert caught.value.code == 2
+    with pytest.raises(SystemExit):
+        call(step, ["--help"])
+    assert "[--from FROM]" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 """Windows of the features of whole utterances: Resemblyzer's test protocol."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from steps.models.network import EmbeddingNetwork
+    from utils.features.base import FramedFrontEnd
 
 
 class FeatureWindows(Protocol):
@@ -51,7 +52,7 @@ class FeatureWindows(Protocol):
 
     def size(self, network: "EmbeddingNetwork") -> int:
         """Samples that a window's frames and those before them reach."""
-        front_end = network.front_end
+        front_end = _framed(network)
         num_frames = self._frames_before(network) + self.window_frames
         last_sample = front_end.first_sample + (num_frames - 1) * front_end.hop_samples
         return max(last_sample + front_end.window_samples, front_end.min_samples(num_frames))
@@ -100,7 +101,7 @@ class FeatureWindows(Protocol):
         super().check(network)
 
     def combine(self, embeddings_NE: np.ndarray) -> np.ndarray:
-        """As `Protocol.combine`; the sum over processes is right without ``unit_length`` only."""
+        """As `Protocol.combine`, of length 1 with ``unit_length``."""
         mean_E = super().combine(embeddings_NE)
         if self.unit_length:
             length = np.linalg.norm(mean_E)
@@ -108,9 +109,12 @@ class FeatureWindows(Protocol):
         return mean_E
 
     def _frames_before(self, network: "EmbeddingNetwork") -> int:
-        """Frames before a window, so that its first one reaches no sample before them."""
-        front_end = network.front_end
-        return max(0, -(front_end.first_sample // front_end.hop_samples))
+        """Frames before a window, before whose samples its own frames do not reach.
+
+        One at least: pre-emphasis may take the sample before a frame.
+        """
+        front_end = _framed(network)
+        return max(1, -(front_end.first_sample // front_end.hop_samples))
 
     def _describe_pieces(self) -> str:
         return f"windows of {self.window_frames} frames every {self.step_frames}"
@@ -122,3 +126,8 @@ class FeatureWindows(Protocol):
         if self.preparation is not None:
             text += f"; utterances {self.preparation}"
         return text
+
+
+def _framed(network: "EmbeddingNetwork") -> "FramedFrontEnd":
+    """The front end of a network that `FeatureWindows.check` lets pass."""
+    return cast("FramedFrontEnd", network.front_end)

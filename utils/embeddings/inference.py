@@ -74,6 +74,8 @@ def embed_utterances(
     """
     protocol = protocol or natural_protocol(network)
     protocol.check(network)
+    if protocol.unit_length and share[1] > 1:
+        raise ValueError("means of length 1 over parts of the pieces cannot be summed")
     was_training = network.training
     network.eval()
     names = keys or [str(index) for index in indices]

@@ -79,6 +79,7 @@ class Protocol:
     num_pieces: int | None = 1  # of every utterance; None: it depends on the length
     append_reversed = False  # whether the utterance is followed by its reversal
     extends_by_silence = False  # where pieces reach beyond the utterance; else it is repeated
+    unit_length = False  # whether the mean over the pieces is scaled to length 1
     preparation: "Preparation | None" = None  # of an utterance, before pieces are placed
 
     def __init__(self, keep: Literal["mean", "rows"] = "mean", length_normalise: bool = False):

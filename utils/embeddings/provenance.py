@@ -10,7 +10,13 @@ from utils.files import read_json_object
 # Embeddings that differ in these are not in the same space.
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")
 # The first two are in "crops" as a text; the digest of the model covers the others.
-NOT_COMPARED = {"protocol", "compare", "training_precision", "training_batch_norm"}
+NOT_COMPARED = {
+    "protocol",
+    "compare",
+    "training_precision",
+    "training_batch_norm",
+    "training_data",
+}
 MAX_CHARACTERS = 60  # of a fact in a message
 
 

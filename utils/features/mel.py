@@ -1,4 +1,4 @@
-"""Mel filterbanks of Kaldi, librosa and python_speech_features, which differ in scale and shape.
+"""Mel filterbanks of four toolkits, which differ in scale and shape.
 
 Shapes: ``F`` bins of a spectrum, ``M`` mel filters.
 """
@@ -119,6 +119,28 @@ def bin_filters(
     is_rising_FM = (left_M <= bins_F1) & (bins_F1 < centre_M)
     is_falling_FM = (centre_M <= bins_F1) & (bins_F1 < right_M)
     return np.where(is_rising_FM, rising_FM, np.where(is_falling_FM, falling_FM, 0))
+
+
+def symmetric_filters(
+    num_mel_bins: int,
+    fft_samples: int,
+    sample_rate_hz: int,
+    low_freq_hz: float,
+    high_freq_hz: float,
+) -> np.ndarray:
+    """SpeechBrain's triangles, linear in Hz, (fft_samples // 2 + 1, M) float64.
+
+    Centres are equally spaced on the mel scale; each side of a triangle is as wide as the distance
+    to the centre below, of the first one to the lowest frequency.  ValueError if the range is
+    empty.
+    """
+    low_hz, top_hz = frequency_range(low_freq_hz, high_freq_hz, sample_rate_hz)
+    low_mel, top_mel = 2595 * np.log10(1 + np.array([low_hz, top_hz]) / 700)
+    mels = np.linspace(low_mel, top_mel, num_mel_bins + 2)
+    centres_hz = 700 * (10 ** (mels / 2595) - 1)
+    bins_F1 = (np.arange(fft_samples // 2 + 1) * sample_rate_hz / fft_samples)[:, None]
+    distance_FM = np.abs(bins_F1 - centres_hz[1:-1])
+    return (1 - distance_FM / np.diff(centres_hz)[:-1]).clip(min=0)
 
 
 def _triangles(bins_F1, edges, fft_samples):

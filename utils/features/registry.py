@@ -5,20 +5,21 @@ Every front end has ``forward(waveforms_BS, lengths_B) -> (features_BTF, num_fra
 ``sample_rate_hz`` and ``hop_samples``; a network owns its front end.  Shapes as in
 utils/features/base.py.  When to use which:
 
-===================  ==========================================================================
-``kaldi_fbank``      the first choice for a new network: 80 filters as in Kaldi, WeSpeaker and
-                     most of today's networks
-``kaldi_mfcc``       x-vectors of Kaldi's VoxCeleb recipe (its defaults, with
-                     ``normalisation: sliding``)
-``spectrogram``      VGG (magnitudes, ``normalisation: frame``); networks with filters of their
-                     own
-``librosa_log_mel``  GE2E, 8 kHz
-``psf_fbank``        Deep Speaker (python_speech_features, in decibels,
-                     ``normalisation: utterance_mean``)
-``waveform``         RawNet, RawNet2, RawNet3, MR-RawNet: the network takes samples (its filters
-                     are in utils/features/sinc.py)
-``precomputed``      a feats.scp made by Kaldi or by steps.make_feats
-===================  ==========================================================================
+=====================  ==========================================================================
+``kaldi_fbank``        the first choice for a new network: 80 filters as in Kaldi, WeSpeaker and
+                       most of today's networks
+``kaldi_mfcc``         x-vectors of Kaldi's VoxCeleb recipe (its defaults, with
+                       ``normalisation: sliding``)
+``spectrogram``        VGG (magnitudes, ``normalisation: frame``); networks with filters of their
+                       own
+``librosa_log_mel``    GE2E, 8 kHz; with ``use_log: false`` Resemblyzer, 16 kHz
+``speechbrain_fbank``  SpeechBrain's networks (in decibels, ``normalisation: utterance_mean``)
+``psf_fbank``          Deep Speaker (python_speech_features, in decibels,
+                       ``normalisation: utterance_mean``)
+``waveform``           RawNet, RawNet2, RawNet3, MR-RawNet: the network takes samples (its filters
+                       are in utils/features/sinc.py)
+``precomputed``        a feats.scp made by Kaldi or by steps.make_feats
+=====================  ==========================================================================
 
 For the normalisation see utils/features/normalisation.py.
 """
@@ -35,7 +36,7 @@ from utils.features.kaldi import KaldiFbank, KaldiMfcc
 from utils.features.normalisation import frame_mask, normalise
 from utils.features.precomputed import Precomputed
 from utils.features.sinc import AnalyticSincBank, SincBank
-from utils.features.spectra import LibrosaLogMel, PsfFbank, Spectrogram
+from utils.features.spectra import LibrosaLogMel, PsfFbank, Spectrogram, SpeechbrainFbank
 from utils.features.waveform import Waveform
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SincBank",
     "SpecAugment",
     "Spectrogram",
+    "SpeechbrainFbank",
     "Waveform",
     "frame_mask",
     "make_front_end",
@@ -63,6 +65,7 @@ FRONT_ENDS = {
     "spectrogram": Spectrogram,
     "librosa_log_mel": LibrosaLogMel,
     "psf_fbank": PsfFbank,
+    "speechbrain_fbank": SpeechbrainFbank,
     "waveform": Waveform,
     "precomputed": Precomputed,
 }

@@ -1,20 +1,24 @@
-"""Spectra as in librosa (spectrogram, log-mel) and python_speech_features (filterbank).
+"""Spectra as in librosa (spectrogram, log-mel), SpeechBrain and python_speech_features.
 
 Shapes as in utils/features/base.py, and ``M`` mel filters.
 """
+
+from typing import Literal
 
 import torch
 from torch.nn.functional import pad
 
 from utils.features.base import Count, FramedFrontEnd
-from utils.features.mel import bin_filters, slaney_filters, squared_magnitude
-from utils.features.normalisation import NormalisationOption
+from utils.features.mel import bin_filters, slaney_filters, squared_magnitude, symmetric_filters
+from utils.features.normalisation import NormalisationOption, frame_mask
+
+Edge = Literal["mirrored", "zeros"]
 
 
 class Spectrogram(FramedFrontEnd):
-    """Linear spectrogram with a Hann window: librosa's stft with pad_mode="reflect".
+    """Linear spectrogram with a Hann window: librosa's stft.
 
-    Frames are centred, and mirrored at the ends.
+    Frames are centred.
 
     Parameters
     ----------
@@ -28,6 +32,9 @@ class Spectrogram(FramedFrontEnd):
         Whether the natural logarithm is taken, after adding ``log_offset``.
     log_offset : float
         More than 0; digital silence becomes its logarithm.
+    edge : str
+        What frames see beyond the ends: the utterance ``mirrored`` (librosa's pad_mode "reflect")
+        or ``zeros`` ("constant", its default since 0.10).
     normalisation : str or mapping
         As :func:`utils.features.normalisation.make_normalisation`.
     """
@@ -44,6 +51,7 @@ class Spectrogram(FramedFrontEnd):
         use_power: bool = False,
         use_log: bool = False,
         log_offset: float = 1e-6,
+        edge: Edge = "mirrored",
         normalisation: NormalisationOption = "none",
     ) -> None:
         if not 2 <= window_samples <= fft_samples:
@@ -59,7 +67,7 @@ class Spectrogram(FramedFrontEnd):
             window_samples=window_samples,
             hop_samples=hop_samples,
             first_sample=first_sample,
-            edge="mirrored",
+            edge=edge,
             num_bins=fft_samples // 2 + 1,
             normalisation=normalisation,
         )
@@ -93,7 +101,9 @@ class LibrosaLogMel(Spectrogram):
         Number of triangular filters, each of unit area (Slaney's).
     low_freq_hz, high_freq_hz : float
         Range of the filters; a ``high_freq_hz`` of 0 or less is added to half the sample rate.
-    sample_rate_hz, fft_samples, window_samples, hop_samples, normalisation
+    use_log : bool
+        Whether the logarithm is taken; Resemblyzer takes the power itself.
+    sample_rate_hz, fft_samples, window_samples, hop_samples, edge, normalisation
         As :class:`Spectrogram`.
     """
 
@@ -109,6 +119,8 @@ class LibrosaLogMel(Spectrogram):
         hop_samples: int = 80,
         low_freq_hz: float = 0.0,
         high_freq_hz: float = 0.0,
+        use_log: bool = True,
+        edge: Edge = "mirrored",
         normalisation: NormalisationOption = "none",
     ) -> None:
         super().__init__(
@@ -117,9 +129,10 @@ class LibrosaLogMel(Spectrogram):
             window_samples=window_samples,
             hop_samples=hop_samples,
             use_power=True,
+            edge=edge,
             normalisation=normalisation,
         )
-        self.num_bins = num_mel_bins
+        self.num_bins, self.use_log_mel = num_mel_bins, use_log
         filters_FM = slaney_filters(
             num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
         )
@@ -127,7 +140,76 @@ class LibrosaLogMel(Spectrogram):
 
     def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
         mel_BTM = super()._features_of_frames(frames_BTL) @ self.filters_FM
+        if not self.use_log_mel:
+            return mel_BTM
         return (mel_BTM + self.log_offset).log10()
+
+
+class SpeechbrainFbank(Spectrogram):
+    """SpeechBrain's filterbank in decibels, 10 log10(max(energy, 1e-10)), of its ECAPA-TDNN.
+
+    Frames have a hamming window and see zeros beyond the ends of the utterance.
+
+    Parameters
+    ----------
+    num_mel_bins : int
+        Number of triangular filters, linear in Hz and of equal sides.
+    low_freq_hz, high_freq_hz : float
+        Range of the filters; a ``high_freq_hz`` of 0 or less is added to half the sample rate.
+    range_db : float
+        Values are at most this far below the loudest one of the utterance.
+    sample_rate_hz, fft_samples, window_samples, hop_samples, normalisation
+        As :class:`Spectrogram`; the published network's normalisation is ``utterance_mean``.
+
+    References
+    ----------
+    Ravanelli et al., "SpeechBrain: a general-purpose speech toolkit", 2021.
+    """
+
+    filters_FM: torch.Tensor
+
+    def __init__(
+        self,
+        *,
+        num_mel_bins: int = 80,
+        sample_rate_hz: int = 16000,
+        fft_samples: int = 400,
+        window_samples: int = 400,
+        hop_samples: int = 160,
+        low_freq_hz: float = 0.0,
+        high_freq_hz: float = 0.0,
+        range_db: float = 80.0,
+        normalisation: NormalisationOption = "none",
+    ) -> None:
+        if range_db <= 0:
+            raise ValueError(f"range_db is {range_db}, expected more than 0")
+        super().__init__(
+            sample_rate_hz=sample_rate_hz,
+            fft_samples=fft_samples,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+            use_power=True,
+            edge="zeros",
+            normalisation=normalisation,
+        )
+        self.num_bins, self.range_db = num_mel_bins, range_db
+        self.window_L = torch.hamming_window(window_samples, periodic=True)
+        filters_FM = symmetric_filters(
+            num_mel_bins, fft_samples, sample_rate_hz, low_freq_hz, high_freq_hz
+        )
+        self.add_constant("filters_FM", filters_FM)
+
+    def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        decibels_BTM = super()._features(waveforms_BS, lengths_B)
+        num_frames_B = self.num_frames(lengths_B)
+        mask_BT = frame_mask(num_frames_B, decibels_BTM.shape[1], decibels_BTM.device)
+        real_BTM = decibels_BTM.masked_fill(~mask_BT[..., None], -torch.inf)
+        loudest_B11 = real_BTM.amax(dim=(1, 2), keepdim=True)
+        return decibels_BTM.maximum(loudest_B11 - self.range_db)
+
+    def _features_of_frames(self, frames_BTL: torch.Tensor) -> torch.Tensor:
+        mel_BTM = super()._features_of_frames(frames_BTL) @ self.filters_FM
+        return 10 * mel_BTM.clamp(min=1e-10).log10()
 
 
 class PsfFbank(FramedFrontEnd):

@@ -26,6 +26,8 @@ Kind = Literal[
     "rawnet3",
     "rawnet_keras",
     "rawnet_port",
+    "resemblyzer",
+    "speechbrain_ecapa",
     "vgg_keras",
     "voxceleb_trainer",
     "wespeaker_ecapa",

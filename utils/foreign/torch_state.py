@@ -27,7 +27,7 @@ from utils.foreign.pickles import (
 )
 from utils.foreign.sandbox import Parts, UnexpectedContentError, read_in_sandbox
 
-WRAPPINGS = ("model", "state_dict")
+WRAPPINGS = ("model", "state_dict", "model_state")
 # Of DataParallel, and of the network beside the loss (``__L__.``) in voxceleb_trainer.
 PREFIXES = ("module.", "__S__.")
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -60,8 +60,9 @@ OTHER_DTYPES += ["int64", "int32", "int16", "int8", "uint8", "bool", "complex64"
 def read_torch(path: Path) -> dict[str, np.ndarray]:
     """Tensors of a state dictionary by key, in the file's order, without the prefixes of wrappers.
 
-    The dictionary may be under ``model`` or ``state_dict`` of another.  UserError: the file is
-    missing or damaged, asks for other names than the allowed ones, or has no state dictionary.
+    The dictionary may be under ``model``, ``state_dict`` or ``model_state`` of another.  UserError:
+    the file is missing or damaged, asks for other names than the allowed ones, or has no state
+    dictionary.
     """
     expected = "not a file of torch that holds tensors and plain values only"
     arrays = read_in_sandbox(state_arrays, [path], expected)[""]

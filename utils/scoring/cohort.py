@@ -36,11 +36,15 @@ MAKER = {
 
 @dataclass(frozen=True)
 class Cohort:
-    """Speakers, or utterances, that sides are scored against: name -> entry of the scp file."""
+    """Speakers, or utterances, that sides are scored against: name -> entry of the scp file.
+
+    ``rows`` (C, D) are the vectors of the members where these are no embeddings of a folder.
+    """
 
     folder: Path
     kind: MembersOf
     members: Mapping[str, str]
+    rows: np.ndarray | None = None
 
     @property
     def scp(self) -> Path:
@@ -178,6 +182,9 @@ def cohort_rows(
 def _vector_blocks(cohort: Cohort) -> Iterator[tuple[Sequence[str], np.ndarray]]:
     """Names and vectors of the members in blocks; of matrices all at once."""
     names = list(cohort.members)
+    if cohort.rows is not None:
+        yield names, cohort.rows
+        return
     if not has_matrices(cohort.scp):
         yield from vector_blocks(cohort.members, names, VECTORS_AT_A_TIME)
         return

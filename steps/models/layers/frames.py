@@ -41,6 +41,20 @@ def without_padding(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> t
     return x_BCT.masked_fill(~mask_BT[:, None], 0.0)
 
 
+def mirrored_ends(x_BCT: torch.Tensor, num_frames_B: torch.Tensor, width: int) -> torch.Tensor:
+    """Features with ``width`` frames more at both ends of each utterance: the utterance mirrored.
+
+    The outermost frame is not repeated; an utterance has more than ``width`` frames.
+    """
+    extended_BCT = F.pad(x_BCT, (width, width), mode="reflect")
+    behind_W = torch.arange(width, device=x_BCT.device)
+    source_B1W = (num_frames_B[:, None] - 2 - behind_W)[:, None]
+    target_B1W = (num_frames_B[:, None] + width + behind_W)[:, None]
+    sizes = (-1, x_BCT.shape[1], -1)
+    last_BCW = x_BCT.gather(2, source_B1W.expand(sizes))
+    return extended_BCT.scatter(2, target_B1W.expand(sizes), last_BCW)
+
+
 def mean_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
     """Mean of each channel, (B, C, 1)."""
     if num_frames_B is None:
@@ -49,14 +63,16 @@ def mean_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> 
     return sum_BC1 / num_frames_B[:, None, None]
 
 
-def variance_over_frames(x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None) -> torch.Tensor:
-    """Unbiased variance of each channel, (B, C, 1), of 2 frames or more."""
+def variance_over_frames(
+    x_BCT: torch.Tensor, num_frames_B: torch.Tensor | None, *, unbiased: bool = True
+) -> torch.Tensor:
+    """Variance of each channel, (B, C, 1); the unbiased one is of 2 frames or more."""
     if num_frames_B is None:
-        return x_BCT.var(dim=2, keepdim=True)
+        return x_BCT.var(dim=2, keepdim=True, correction=int(unbiased))
     deviation_BCT = x_BCT - mean_over_frames(x_BCT, num_frames_B)
     deviation_BCT = without_padding(deviation_BCT, num_frames_B)
     sum_BC1 = deviation_BCT.square().sum(dim=2, keepdim=True)
-    return sum_BC1 / (num_frames_B - 1)[:, None, None]
+    return sum_BC1 / (num_frames_B - int(unbiased))[:, None, None]
 
 
 def max_pool(

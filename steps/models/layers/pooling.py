@@ -20,7 +20,8 @@ class AttentiveStatistics(nn.Module):
 
     Two 1x1 convolutions compute the weights, with the modules ``between`` them.  With ``context``
     the first one sees each channel's mean and standard deviation beside the frame; with
-    ``one_weight`` all channels of a frame share a weight.
+    ``one_weight`` all channels of a frame share a weight.  The deviation of the context is the
+    ``unbiased`` one, or that of the population.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class AttentiveStatistics(nn.Module):
         one_weight: bool = False,
         least_variance: float = 1e-4,
         largest_variance: float | None = 1e4,
+        unbiased: bool = True,
     ) -> None:
         super().__init__()
+        self.unbiased = unbiased
         self.context, self.variance_limits = context, (least_variance, largest_variance)
         in_channels, num_weights = channels, channels
         if context:
@@ -52,10 +55,11 @@ class AttentiveStatistics(nn.Module):
         if num_frames_B is not None:
             mask_BT = frame_mask(num_frames_B, x_BCT.shape[2], x_BCT.device)
             weights_BCT = weights_BCT.masked_fill(~mask_BT[:, None], -torch.inf)
-        with torch.autocast(x_BCT.device.type, enabled=False):  # differences of squares
+        with torch.autocast(x_BCT.device.type, enabled=False):
             weights_BCT, x_BCT = weights_BCT.softmax(dim=2), x_BCT.float()
             mean_BC = (weights_BCT * x_BCT).sum(dim=2)
-            variance_BC = (weights_BCT * x_BCT.square()).sum(dim=2) - mean_BC.square()
+            squares_BCT = (x_BCT - mean_BC[..., None]).square()
+            variance_BC = (weights_BCT * squares_BCT).sum(dim=2)
             deviation_BC = variance_BC.clamp(*self.variance_limits).sqrt()
             return torch.cat([mean_BC, deviation_BC], dim=1)
 
@@ -66,7 +70,7 @@ class AttentiveStatistics(nn.Module):
         """
         if not self.context:
             return self.hidden(x_BCT)
-        variance_BC1 = variance_over_frames(x_BCT, num_frames_B)
+        variance_BC1 = variance_over_frames(x_BCT, num_frames_B, unbiased=self.unbiased)
         deviation_BC1 = variance_BC1.clamp(*self.variance_limits).sqrt()
         mean_BC1 = mean_over_frames(x_BCT, num_frames_B)
         context_BC = torch.cat([mean_BC1, deviation_BC1], dim=1)[..., 0]

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steps.models.layers.frames import AlphaFeatureMapScaling, max_pool, without_padding
+from steps.models.layers.conv import Padding, convolve
+from steps.models.layers.frames import AlphaFeatureMapScaling, max_pool
 
 
 class Res2Convs(nn.Module):
@@ -15,10 +16,19 @@ class Res2Convs(nn.Module):
 
     Each group adds the previous group's result to its input; the last group stays as it is.
     Gao et al., "Res2Net: a new multi-scale backbone architecture", IEEE TPAMI 2021.
-    Raises ValueError if the groups are fewer than 2 or do not divide the channels.
+    ``padding`` is what lies beyond the ends of an utterance.  Raises ValueError if the groups are
+    fewer than 2 or do not divide the channels.
     """
 
-    def __init__(self, channels: int, groups: int, *, kernel: int = 3, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        groups: int,
+        *,
+        kernel: int = 3,
+        dilation: int = 1,
+        padding: Padding = "zeros",
+    ) -> None:
         super().__init__()
         if groups < 2 or channels % groups:
             raise ValueError(
@@ -27,7 +37,14 @@ class Res2Convs(nn.Module):
             )
         width = channels // groups
         self.convs = nn.ModuleList(
-            nn.Conv1d(width, width, kernel, dilation=dilation, padding=kernel // 2 * dilation)
+            nn.Conv1d(
+                width,
+                width,
+                kernel,
+                dilation=dilation,
+                padding=kernel // 2 * dilation,
+                padding_mode=padding,
+            )
             for _ in range(groups - 1)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(groups - 1))
@@ -39,7 +56,8 @@ class Res2Convs(nn.Module):
         for conv, norm, group_BCT in zip(self.convs, self.norms, groups, strict=True):
             if results:
                 group_BCT = group_BCT + results[-1]
-            group_BCT = conv(without_padding(group_BCT, num_frames_B))
+            assert isinstance(conv, nn.Conv1d)
+            group_BCT = convolve(conv, group_BCT, num_frames_B)
             results.append(norm(F.relu(group_BCT)))
         return torch.cat([*results, last_BCT], dim=1)
 

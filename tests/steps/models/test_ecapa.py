@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from steps.models import MODELS
 from steps.models.ecapa import EcapaTdnn, SqueezeRes2Block
 from steps.models.layers.conv import ConvReluNorm, SqueezeExcitation
+from steps.models.layers.frames import mirrored_ends
 from tests.steps.models.checks import (
     assert_autocast_gives_float32_and_nearly_the_same,
     assert_batch_mates_change_nothing,
@@ -25,13 +26,28 @@ SMALL = {
 }
 
 
+SPEECHBRAIN = {
+    "padding": "reflect",
+    "frames_norm": True,
+    "attention_norm": True,
+    "least_variance": 1e-12,
+    "unbiased": False,
+    "front_end": {"name": "speechbrain_fbank", "normalisation": "utterance_mean"},
+}
+
+
 def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, 6_190_720), ({"channels": 1024}, 14_657_088), ({"global_context": False}, 5_797_504)],
+    [
+        ({}, 6_190_720),
+        ({"channels": 1024}, 14_657_088),
+        ({"global_context": False}, 5_797_504),
+        (SPEECHBRAIN | {"channels": 1024, "frame_channels": 3072}, 20_767_552),
+    ],
 )
 def test_parameters_are_the_published_ones(options, expected):
     assert count(EcapaTdnn(**options)) == expected
@@ -149,6 +165,55 @@ def test_the_embedding_sees_all_blocks_through_the_pooling():
         )
 
 
+@torch.no_grad()
+def test_speechbrains_pooling_equals_its_layers_one_after_the_other():
+    torch.manual_seed(0)
+    network = EcapaTdnn(**SMALL | SPEECHBRAIN)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.normal_(module.bias)
+    network.eval()
+    pooling, seen = network.pooling, []
+    pooling.register_forward_hook(lambda _, inputs, output: seen.extend([inputs[0], output]))
+    network.frames.register_forward_hook(lambda _, __, output: seen.append(output))
+    expected_BE = network.trunk(torch.randn(1, 7, 80), torch.tensor([7]))
+    before_BCT, h_BCT, statistics_BN = seen
+    torch.testing.assert_close(h_BCT, network.frames_norm(F.relu(before_BCT)))
+    h_CT = h_BCT[0]
+    mean_C1 = h_CT.mean(dim=1, keepdim=True)
+    deviation_C1 = (h_CT - mean_C1).square().mean(dim=1, keepdim=True).sqrt()
+    seen_NT = torch.cat([h_CT, mean_C1.expand(-1, 7), deviation_C1.expand(-1, 7)])
+    _, norm, _ = pooling.between
+    hidden_BHT = torch.tanh(norm(F.relu(pooling.hidden(seen_NT[None]))))
+    weights_CT = pooling.weights(hidden_BHT)[0].softmax(dim=1)
+    mean_C = (weights_CT * h_CT).sum(dim=1)
+    variance_C = (weights_CT * (h_CT - mean_C[:, None]).square()).sum(dim=1)
+    expected_N = torch.cat([mean_C, variance_C.sqrt()])
+    torch.testing.assert_close(statistics_BN[0], expected_N, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network.embedding(network.norm(statistics_BN)), expected_BE)
+
+
+def test_a_mirroring_convolution_sees_each_utterance_mirrored_at_its_own_end():
+    x_BCT = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0]], [[1.0, 2.0, 3.0, 50.0, 70.0]]])
+    extended_BCT = mirrored_ends(x_BCT, torch.tensor([5, 3]), 2)
+    assert extended_BCT[0, 0].tolist() == [3, 2, 1, 2, 3, 4, 5, 4, 3]
+    assert extended_BCT[1, 0, :7].tolist() == [3, 2, 1, 2, 3, 2, 1]
+    layer = ConvReluNorm(1, 1, 3, padding="reflect").eval()
+    for name, value in {"conv.weight": 1.0, "conv.bias": 0.0}.items():
+        torch.nn.init.constant_(layer.get_parameter(name), value)
+    y_BCT = layer(x_BCT, torch.tensor([5, 3])) * (1 + layer.norm.eps) ** 0.5
+    torch.testing.assert_close(y_BCT[0, 0], torch.tensor([5.0, 6.0, 9.0, 12.0, 13.0]))
+    torch.testing.assert_close(y_BCT[1, 0, :3], torch.tensor([5.0, 6.0, 7.0]))
+    torch.testing.assert_close(layer(x_BCT[:1], None) * (1 + layer.norm.eps) ** 0.5, y_BCT[:1])
+
+
+def test_mirroring_takes_more_frames_than_any_dilation():
+    network = EcapaTdnn(**SMALL | SPEECHBRAIN)
+    assert network.front_end.num_frames(network.min_samples) == 5
+    assert EcapaTdnn(**SMALL).front_end.num_frames(EcapaTdnn(**SMALL).min_samples) == 2
+
+
 def test_a_convolution_sees_zeros_after_the_end():
     layer = ConvReluNorm(1, 1, 3, stride=2).eval()
     for name, value in {"conv.weight": 1.0, "conv.bias": 0.0}.items():
@@ -171,6 +236,8 @@ def test_a_convolution_sees_zeros_after_the_end():
         {"dilations": (1,)},
         {"front_end": {"name": "kaldi_mfcc"}},
         {"spec_augment": {"max_freq_bins": 20}},
+        SPEECHBRAIN,
+        {"padding": "reflect", "dilations": (1,)},
     ],
     ids=str,
 )
@@ -203,6 +270,7 @@ def test_unequal_lengths_are_refused_in_training():
         ({"groups": 1}, "512 channels in 1 groups"),
         ({"dilations": []}, "dilations is []"),
         ({"dilations": [2, 0]}, "dilations is [2, 0]"),
+        ({"least_variance": 0.0}, "least_variance is 0.0, expected more than 0"),
         ({"embedding_dim": "192"}, "embedding_dim: found '192' (text), expected a whole number"),
         ({"front_end": {"name": "fbank"}}, "front_end"),
         ({"chanels": 3}, "unknown key 'chanels'"),

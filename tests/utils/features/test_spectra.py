@@ -1,15 +1,18 @@
-"""Front ends of librosa and python_speech_features against their output and slow references."""
+"""Front ends of three toolkits against their output and slow references."""
 
 import itertools
 
 import librosa
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.models import campplus, resemblyzer
 from tests.utils.features.cases import GOLDEN, compute_features, speechlike
-from utils.features.spectra import LibrosaLogMel, PsfFbank, Spectrogram
+from utils.features.registry import make_front_end
+from utils.features.spectra import LibrosaLogMel, PsfFbank, Spectrogram, SpeechbrainFbank
 
 
 @pytest.mark.slow
@@ -112,6 +115,72 @@ def test_the_defaults_of_the_log_mel_are_those_of_ge2e():
     )
 
 
+def test_resemblyzers_mel_power_is_that_of_librosa():
+    samples = speechlike(8000)
+    expected_MT = librosa.feature.melspectrogram(
+        y=samples, sr=16000, n_fft=400, hop_length=160, n_mels=40, pad_mode="constant"
+    )
+    front_end = make_front_end(resemblyzer.FRONT_END)
+    found_TM = compute_features(front_end, samples).numpy()
+    np.testing.assert_allclose(found_TM, expected_MT.T, rtol=1e-4, atol=1e-7)
+
+
+def slow_speechbrain_decibels(samples, num_filters, low_hz, high_hz, range_db):
+    """SpeechBrain's filterbank in double precision, by filter and bin, from its description."""
+    padded = np.concatenate([np.zeros(200), samples, np.zeros(200)])
+    window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(400) / 400)
+    mels = np.linspace(
+        2595 * np.log10(1 + low_hz / 700), 2595 * np.log10(1 + high_hz / 700), num_filters + 2
+    )
+    centres = 700 * (10 ** (mels / 2595) - 1)
+    out = np.zeros((len(samples) // 160 + 1, num_filters))
+    for t in range(len(out)):
+        power = np.abs(np.fft.rfft(padded[t * 160 : t * 160 + 400] * window)) ** 2
+        for m in range(num_filters):
+            width = centres[m + 1] - centres[m]
+            energy = 0.0
+            for k in range(201):
+                energy += power[k] * max(0, 1 - abs(40 * k - centres[m + 1]) / width)
+            out[t, m] = 10 * np.log10(max(energy, 1e-10))
+    return out.clip(min=out.max() - range_db)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_mel_bins": 24, "low_freq_hz": 50.0, "high_freq_hz": 7600.0, "range_db": 30.0}],
+    ids=str,
+)
+def test_speechbrains_decibels_agree_with_a_slow_computation(options):
+    samples = speechlike(1000)
+    samples[600:] = 0.0  # silence, which the floor lifts
+    found_TM = compute_features(SpeechbrainFbank(**options), samples).numpy()
+    expected_TM = slow_speechbrain_decibels(
+        samples,
+        options.get("num_mel_bins", 80),
+        options.get("low_freq_hz", 0.0),
+        options.get("high_freq_hz", 8000.0),
+        options.get("range_db", 80.0),
+    )
+    assert (found_TM == found_TM.min()).sum() > 10
+    np.testing.assert_allclose(found_TM, expected_TM, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"name": "speechbrain_fbank", "normalisation": "utterance_mean"}, "ecapa_features"),
+        (campplus.FRONT_END, "cam_features"),
+    ],
+)
+def test_features_of_real_speech_are_those_of_the_toolkits(shared_data, options, name):
+    golden = np.load(GOLDEN / "pretrained" / "vectors.npz")
+    samples, _ = soundfile.read(shared_data / golden["files"][0], dtype="float32")
+    found_TF = compute_features(make_front_end(options), samples).numpy()
+    largest = np.abs(found_TF - golden[name]).max()
+    print(f"{name}: largest difference {largest:.1e}")
+    assert largest < 1e-3
+
+
 def slow_decibels(samples, options):
     """python_speech_features' filterbank in double precision, by filter and frame."""
     rate_hz, fft_samples, num_filters, length, shift, low_hz, high_hz, preemphasis = options
@@ -186,5 +255,6 @@ def test_decibels_are_those_that_python_speech_features_gave():
 def test_digital_silence_is_finite():
     silence = np.zeros(4000)
     assert compute_features(PsfFbank(), silence).unique().tolist() == [-100.0]
+    assert compute_features(SpeechbrainFbank(), silence).unique().tolist() == [-100.0]
     assert compute_features(LibrosaLogMel(), silence).unique().tolist() == [-6.0]
     assert compute_features(Spectrogram(normalisation="frame"), silence).abs().max() == 0

