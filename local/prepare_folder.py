@@ -163,9 +163,7 @@ def prepare_folder(
         "root": root and path_from_checkout(root),
         "columns": columns or {},
     }
-    options |= source.time_options()
-    if formats:
-        options["formats"] = formats
+    options |= source.time_options() | _given(formats=formats)
     options |= {
         "dev_share": dev_share,
         "test_share": test_share,
@@ -173,24 +171,17 @@ def prepare_folder(
         "max_unreadable_fraction": max_unreadable_fraction,
         "max_policy_fraction": max_policy_fraction,
     }
-    if allow_missing_trials:
-        options["allow_missing_trials"] = True
+    options |= _given(allow_missing_trials=allow_missing_trials)
     options |= {"allow_pipes": allow_pipes, "seed": seed, "files": listing_digest(source.files)}
     options |= _trial_options(split, output / "train")
-    if channel:
-        options["channel"] = channel
-    if test_only:
-        options["test_only"] = True
-    if features:
-        options["features"] = True
+    options |= _given(channel=channel, test_only=test_only, features=features)
     packing = Packing(channel, sample_rate_hz)
     if preview is not None:
         _preview(source, output, split, packing, preview, min_sample_rate_hz)
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
-    names = ("test",) if test_only else SETS
-    tasks = _make_tasks(source, [output / name for name in names], options)
+    tasks = _make_tasks(source, output, test_only, options)
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         content = source.read()
@@ -213,9 +204,12 @@ def prepare_folder(
         for task in pending:
             if speakers := sets[task.home.name]:
                 _write_set(task, content, speakers, measured, limits, channel)
-    for name, task in tasks.items():
-        counts[name] = task.counts
-    return counts
+    return counts | {name: task.counts for name, task in tasks.items()}
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Options that were given: without them a receipt is that of before they existed."""
+    return {name: value for name, value in options.items() if value}
 
 
 @dataclass(frozen=True)
@@ -236,8 +230,13 @@ def _report(
     print("\n".join(lines + explanations))
 
 
-def _make_tasks(source: "_Source", homes: Sequence[Path], options: Mapping) -> dict[str, Task]:
+def _make_tasks(
+    source: "_Source", output: Path, test_only: bool, options: Mapping
+) -> dict[str, Task]:
     """Task of each set."""
+    homes = [output / name for name in SETS]
+    if test_only:
+        homes = [output / "test"]
     explain = {"files": partial(changed_listing, source.path, homes)}
     inputs = source.inputs()
     make = partial(Task, format=FORMAT, inputs=inputs, options=options, explain=explain)

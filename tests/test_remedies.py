@@ -21,12 +21,14 @@ OF_OTHERS = re.compile(
 )
 # Messages of a module that only these commands reach, of those that import it.
 SPOKEN_BY = {
+    "local/own/doors.py": [],  # options of recipes/own
     "local/own/": ["local/prepare_folder.py"],
     "local/vctk/tree.py": ["local/prepare_vctk.py"],
     "local/voices/lists.py": ["local/prepare_voices.py"],
     # Published networks have known bytes, whose keys and shapes their tables fit.
     "steps/import_model.py": ["steps/import_model.py"],
     "steps/extract.py": ["steps/extract.py"],  # others load the network without naming a checkpoint
+    "steps/api.py": ["steps/verify.py"],
     "utils/embeddings/recordings.py": ["steps/verify.py"],
     "utils/scoring/verification.py": ["steps/verify.py"],
     "utils/foreign/assign.py": ["steps/import_model.py"],
@@ -47,6 +49,11 @@ SPOKEN_BY = {
     "utils/trials/checked.py": ["steps/score.py"],
     "utils/embeddings/kaldi_folders.py": ["steps/import_kaldi.py"],
     "utils/embeddings/protocols.py": ["steps/extract.py"],
+    "utils/metrics/operating_points.py": [
+        "steps/compare.py",
+        "steps/evaluate.py",
+        "steps/evaluate_scores.py",
+    ],
     "utils/packed/packer.py": ["steps/pack_audio.py", "steps/augment.py"],
     "utils/torch_device.py": [
         "steps/extract.py",
@@ -91,6 +98,7 @@ FIXED_IN_RECIPES = {
     "steps/train_backend.py": {"backend", "subtract-mean"},  # never beside a YAML
     "steps/make_trials.py": {"enrol-sessions", "random"},
     "local/prepare_mini.py": {"jobs"},
+    "local/prepare_folder.py": {"features"},  # given for Kaldi directories only
     "local/prepare_speechocean762.py": {"folds"},
     "local/simulate_rooms.py": {"rooms", "responses-per-room", "rt60-seconds", "distance-metres"},
     "utils/augmentation/copies.py": {"copies", "suffix", "one-copy-per-transform"},
