@@ -26,6 +26,7 @@ from utils.scoring.thresholds import Calibration, Decision, Threshold, read_thre
 
 COHORT = "cohort/xvector.ark"
 THRESHOLD = "threshold.json"
+TRIALS_AT_A_TIME = 16384
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,22 @@ class ModelScoring:
         except NoSpread as error:
             raise UserError(f"{self.where}: {error}; leave the recording out") from None
         return float(scores[0])
+
+    def trial_scores(
+        self, vectors_FE: np.ndarray, enrol_TN: np.ndarray, test_T: np.ndarray
+    ) -> np.ndarray:
+        """Scores (T,) of trials by the back end, without norm; both sides are rows of vectors."""
+        persons_PN, person_T = np.unique(enrol_TN, axis=0, return_inverse=True)
+        persons_PE = np.stack([average_vectors(vectors_FE[files]) for files in persons_PN])
+        num_utts = np.full(len(persons_PN), persons_PN.shape[1])
+        enrolled = self._transform(persons_PE, num_utts)
+        tested = self._transform(vectors_FE, np.ones(len(vectors_FE), int))
+        scores = np.empty(len(test_T))
+        for start in range(0, len(test_T), TRIALS_AT_A_TIME):
+            piece = slice(start, start + TRIALS_AT_A_TIME)
+            rows = enrolled[person_T[piece]], tested[test_T[piece]]
+            scores[piece] = self.scorer.score(*rows)
+        return scores
 
     def decide(self, score: float, rule: Rule) -> Decision:
         """Ratio and decision of a score."""

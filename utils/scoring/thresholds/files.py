@@ -183,13 +183,18 @@ def person(vectors: np.ndarray) -> np.ndarray:
     return unit(vectors.mean(axis=0))
 
 
-def write_threshold(path: Path, threshold: Threshold) -> None:
-    """Write ``threshold.json``; the same threshold gives the same bytes."""
+def as_content(threshold: Threshold) -> dict:
+    """The content of ``threshold.json``."""
     content = {"format": FORMAT} | asdict(threshold)
     if threshold.mean is not None:
         content["mean"] = threshold.mean.tolist()
+    return {name: content[name] for name in PARTS}
+
+
+def write_threshold(path: Path, threshold: Threshold) -> None:
+    """Write ``threshold.json``; the same threshold gives the same bytes."""
     with atomic_write(path) as file:
-        file.write(json.dumps({name: content[name] for name in PARTS}, indent=1) + "\n")
+        file.write(json.dumps(as_content(threshold), indent=1) + "\n")
 
 
 def read_threshold(path: Path, model: str | None = None) -> Threshold:

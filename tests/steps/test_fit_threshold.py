@@ -1,0 +1,90 @@
+"""steps.fit_threshold and steps.compare_models on a folder of made-up voices and a tiny model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from steps.compare_models import compare_models
+from steps.fit_threshold import fit_threshold
+from tests.models_for_tests import make_calibrated_model, make_model, write_voice
+from utils.errors import UserError
+from utils.scoring.thresholds import read_threshold
+
+PITCHES = (80, 105, 140, 160, 240, 270)  # which the random network tells apart
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A calibrated MODEL, and a folder of six speakers with three recordings; read only."""
+    root = tmp_path_factory.mktemp("voices")
+    make_calibrated_model(root / "model")
+    for pitch in PITCHES:
+        for seed in range(3):
+            write_voice(root / "folder" / f"{pitch}" / f"{seed}.wav", pitch, 2.5, seed=seed)
+    return root
+
+
+@pytest.mark.slow
+def test_a_threshold_is_fitted_and_tried_on_new_recordings(made, tmp_path, capsys):
+    path = tmp_path / "threshold.json"
+    fit_threshold(made / "model", made / "folder", path, also_2s=True)
+    said = capsys.readouterr().out
+    fitted = read_threshold(path)
+    assert fitted.counts["speakers"] == 6
+    assert fitted.counts["targets"] == 6 * 3
+    assert fitted.backend is None
+    assert fitted.mean is None
+    assert fitted.shift is not None
+    assert set(fitted.conditions) == {"2 s"}
+    assert len(fitted.recordings) == 18
+    assert f"scores of at least {fitted.threshold:.4f} are accepted" in said
+    assert "a prior of 0.5 and equal costs" in said
+    assert "note: misses are optimistic" in said
+    assert fitted.errors["miss"]["bound"] == pytest.approx(1 - 0.05 ** (1 / 6))
+    assert fitted.smallest_false_alarm_rate() == pytest.approx(1 - 0.05 ** (1 / 15))
+
+    with pytest.raises(UserError, match="18 of 18 recordings are those that"):
+        fit_threshold(made / "model", made / "folder", tmp_path / "check.json", check=path)
+    other = make_model(tmp_path / "other", seed=1).folder
+    with pytest.raises(UserError, match="fitted for model"):
+        fit_threshold(other, made / "folder", tmp_path / "check.json", check=path)
+    for pitch in PITCHES[:3]:
+        for seed in (7, 8):
+            write_voice(tmp_path / "new" / f"{pitch}" / f"{seed}.wav", pitch, 2.5, seed=seed)
+    found = fit_threshold(made / "model", tmp_path / "new", tmp_path / "check.json", check=path)
+    assert found == json.loads((tmp_path / "check.json").read_text())
+    assert "the fit's bound of" in capsys.readouterr().out
+
+
+def test_where_there_is_no_number_nothing_is_written(made, tmp_path):
+    path = tmp_path / "threshold.json"
+    with pytest.raises(UserError, match="the normalised cost may be .* speakers would do"):
+        fit_threshold(made / "model", made / "folder", path, p_target=0.01)
+    few = tmp_path / "few"
+    shutil.copytree(made / "folder" / "80", few / "80")
+    with pytest.raises(UserError, match="recordings of one speaker"):
+        fit_threshold(made / "model", few, path)
+    shutil.copytree(made / "folder" / "105", few / "105")
+    with pytest.raises(UserError, match="2 speakers .* expected at least 5"):
+        fit_threshold(made / "model", few, path)
+    with pytest.raises(UserError, match="--p-target, --c-miss, --c-fa: need 0 < p_target < 1"):
+        fit_threshold(made / "model", few, path, p_target=1.0)
+    with pytest.raises(UserError, match="--enrol-files: 0"):
+        fit_threshold(made / "model", few, path, enrol_files=0)
+    assert not path.exists()
+    assert not list(tmp_path.glob("*.json"))
+
+
+@pytest.mark.slow
+def test_models_are_compared_on_the_same_trials(made, tmp_path, capsys):
+    other = make_model(tmp_path / "other", seed=1).folder
+    (entry,) = compare_models(made / "folder", [made / "model", other], replicates=50)
+    said = capsys.readouterr().out
+    assert entry["speakers"] == 6
+    assert said.count("18 target and 135 nontarget trials") == 2
+    assert "points" in said
+    assert f"{Path(entry['first']).name} {Path(entry['second']).name}" == "model other"
+    with pytest.raises(UserError, match="1 models, expected two or more"):
+        compare_models(made / "folder", [made / "model"])
