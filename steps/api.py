@@ -227,10 +227,8 @@ class LoadedModel:
         files: Sequence[Audio],
         *,
         add: bool = False,
-        allow_different: bool = False,
         sample_rate_hz: int | None = None,
         threshold: Path | None = None,
-        limits: "Limits | None" = None,
     ) -> "Enrolment":
         """Enrol a person into the file of a gallery, or ``add`` recordings to one.
 
@@ -239,8 +237,8 @@ class LoadedModel:
         """
         from utils.galleries import Checker, enrol_person
 
-        checker = Checker(self.scoring, self.rule(threshold), allow_different)
-        recordings = (self.embed_recording(file, sample_rate_hz, limits=limits) for file in files)
+        checker = Checker(self.scoring, self.rule(threshold))
+        recordings = (self.embed_recording(file, sample_rate_hz) for file in files)
         return enrol_person(Path(gallery), self.digest, name, recordings, checker, add)
 
     def identify(

@@ -98,8 +98,11 @@ def test_a_model_without_a_scale_says_that_it_did_not_look(run, capsys):
 def test_names_are_checked_before_anything_is_embedded(run):
     run("Ann", "ann/0.wav")
     for words, message in (
-        (("Ann", "missing.wav"), "'Ann' is enrolled already; give --add"),
-        (("Bob", "missing.wav", "--add"), "nobody called 'Bob' is enrolled; see --list"),
+        (("Ann", "missing.wav"), "'Ann' is enrolled already; add recordings by"),
+        (
+            ("Bob", "missing.wav", "--add"),
+            "nobody called 'Bob' is enrolled; see steps.enrol --list",
+        ),
         (("--remove", "Bob"), "nobody called 'Bob' is enrolled"),
         (("a\nb", "missing.wav"), "printable characters in one line"),
     ):

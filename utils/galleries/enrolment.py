@@ -73,7 +73,9 @@ class Checker:
             "another person, or a bad recording?"
         )
         if not self.allow_different:
-            raise UserError(f"{text} Leave it out, or enrol it all the same by --allow-different")
+            raise UserError(
+                f"{text} Leave it out, or enrol it all the same by steps.enrol --allow-different"
+            )
         return [text]
 
 
@@ -92,7 +94,7 @@ def refuse_name(gallery: Gallery, name: str, add: bool, path: Path) -> None:
         gallery.require(name, path)
     elif name in gallery.people:
         raise UserError(
-            f"{path}: '{name}' is enrolled already; give --add for further recordings, or remove "
+            f"{path}: '{name}' is enrolled already; add recordings by steps.enrol --add, or remove "
             "the person first"
         )
 

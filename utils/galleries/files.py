@@ -74,7 +74,7 @@ class Gallery:
     def require(self, name: str, path: Path) -> Person:
         """An enrolled person; UserError if there is none of that name."""
         if name not in self.people:
-            raise UserError(f"{path}: nobody called '{name}' is enrolled; see --list")
+            raise UserError(f"{path}: nobody called '{name}' is enrolled; see steps.enrol --list")
         return self.people[name]
 
 
@@ -120,7 +120,7 @@ def read_gallery(path: Path, model: str | None = None) -> Gallery:
     if model is not None and content["model"] != model:
         raise UserError(
             f"{path}: a gallery of model {content['model'][:12]}, this one is {model[:12]}; give "
-            "its model, or make the gallery anew by steps.enrol --rebuild"
+            "its model, or make another one of it by steps.enrol --rebuild"
         )
     people = [_person(entry) for entry in content["people"]]
     return Gallery(content["model"], {person.name: person for person in people})

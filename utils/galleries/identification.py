@@ -174,7 +174,7 @@ class Identifier:
             remarks.append(
                 f"{others} of {len(people)} people have another number of recordings than the "
                 f"{wanted} that the threshold was fitted for, and their scores differ by that; fit "
-                "it with --enrol-files"
+                "it by steps.fit_threshold --enrol-files"
             )
         return remarks
 

@@ -74,7 +74,7 @@ def test_a_name_is_enrolled_once_and_recordings_are_added_to_a_known_one(tmp_pat
     with pytest.raises(UserError, match="nobody called 'Ann' is enrolled"):
         enrol_person(path, MODEL, "Ann", [recorded("a.wav", 0)], CHECKER, add=True)
     enrol_person(path, MODEL, "Ann", [recorded("a.wav", 0)], CHECKER)
-    with pytest.raises(UserError, match="'Ann' is enrolled already; give --add"):
+    with pytest.raises(UserError, match="'Ann' is enrolled already; add recordings by"):
         enrol_person(path, MODEL, "Ann", [recorded("b.wav", 1)], CHECKER)
     assert (
         enrol_person(path, MODEL, "Ann", [recorded("b.wav", 1)], CHECKER, add=True).num_files == 2
