@@ -280,18 +280,18 @@ def _show(result: dict, as_json: bool) -> dict:
         return result
     path = result["gallery"]
     if "people" in result:
-        print(f"{path}: {len(result['people'])} people, model {result['model'][:12]}")
+        print(f"{path}: people enrolled: {len(result['people'])}, model {result['model'][:12]}")
         for person in result["people"]:
             number, when = person["files"], person["enrolled"]
-            print(f"  {person['name']}: {number} recordings, enrolled {when}")
+            print(f"  {person['name']}: recordings: {number}, enrolled {when}")
     elif "removed" in result:
-        print(f"{path}: removed '{result['removed']}', {result['num_people']} people remain")
+        print(f"{path}: removed '{result['removed']}', people left: {result['num_people']}")
     elif "rebuilt" in result:
-        print(f"{path}: {result['rebuilt']} people have embeddings of {result['model'][:12]}")
+        print(f"{path}: people with embeddings of {result['model'][:12]}: {result['rebuilt']}")
         if result["not_enrolled"]:
-            print(f"  of {result['not_enrolled']} others in the audio nobody is enrolled")
+            print(f"  speakers of the audio who are not enrolled: {result['not_enrolled']}")
     else:
-        print(f"{path}: enrolled '{result['enrolled']}', {result['files']} recordings")
+        print(f"{path}: enrolled '{result['enrolled']}', recordings: {result['files']}")
     return result
 
 

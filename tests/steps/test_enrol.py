@@ -53,7 +53,7 @@ def test_a_person_is_enrolled_listed_and_removed(run, base, capsys):
         ("Ann Lee", 2),
         ("Bob/..", 3),
     ]
-    assert "Ann Lee: 2 recordings, enrolled 20" in capsys.readouterr().out
+    assert "Ann Lee: recordings: 2, enrolled 20" in capsys.readouterr().out
     embedded = load_model(base / "model").embed("ann/0.wav")
     np.testing.assert_array_equal(read_gallery(run.gallery).people["Ann Lee"].vectors[0], embedded)
     run("--remove", "Ann Lee")

@@ -210,7 +210,7 @@ def open_set(rule: Rule | None, num_people: int, rate: float, where: Path) -> Op
     if rule is None:
         return OpenSet(rate, num_people, None, f"{where} has no threshold; {fit_one}")
     if rule.is_own or not rule.fitted.false_alarms:
-        basis = f"by {rule.basis} no false alarms were counted; {fit_one}"
+        basis = f"no false alarms were counted ({rule.basis}); {fit_one}"
         return OpenSet(rate, num_people, None, basis)
     threshold = rule.fitted.at_false_alarm_rate(rate / num_people)
     if threshold is None:
