@@ -11,7 +11,7 @@ steps.make_trials.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from local.audio_tree import find_audio, listing_digest
 from local.corpus import changed_listing, fill_ledger, path_from_checkout
 from local.own.assign import SplitOptions, assign_speakers
 from local.own.corpus import SETS, Corpus
-from local.own.kaldi import entry_file, kaldi_folders, read_kaldi
+from local.own.doors import describe_doors
+from local.own.kaldi import copy_feature_facts, entry_file, kaldi_folders, read_kaldi
 from local.own.measure import (
     Measured,
     measure_corpus,
     refuse_many_unreadable,
+    to_seconds,
     utterance_recording,
 )
 from local.own.missing import refuse_missing
@@ -33,6 +35,7 @@ from local.own.sound import Packing, describe_audio
 from local.own.table import read_table, read_time_columns
 from local.own.times import refuse_other_durations
 from local.own.tree import SUFFIXES, read_tree
+from local.own.trials import take_trials
 from local.prepare_noise import prepare_bank
 from utils.audio import Channel, describe_channels, refuse_negative_channel
 from utils.cli import run
@@ -72,6 +75,9 @@ def prepare_folder(
     sample_rate_hz: int = 16000,
     noise: Path | None = None,
     rirs: Path | None = None,
+    test_only: bool = False,
+    trials: Path | None = None,
+    features: bool = False,
 ) -> dict:
     """Read a corpus, divide its speakers into three sets, and write a data directory for each.
 
@@ -120,6 +126,14 @@ def prepare_folder(
         Rate of the packed audio; files with a lower one are counted in the output.
     noise, rirs : path
         Trees of noises and of room impulse responses for augmentation.
+    test_only : bool
+        Nothing is trained: there is no train and no dev, and all speakers are tested, or those of
+        the corpus' own test set.
+    trials : path or None
+        Test trials, ``<enrol> <test>`` and, if known, ``target|nontarget``: sides are utterances,
+        or files, absolute or relative to the corpus. Their speakers are the test set.
+    features : bool
+        Of Kaldi directories the features are used, and audio is not needed.
 
     Returns
     -------
@@ -134,8 +148,15 @@ def prepare_folder(
     _refuse_other(corpus)
     refuse_negative_channel(channel)
     source = _find_source(corpus, root, columns or {}, allow_pipes, formats)
+    source = replace(source, trials=trials, features=features)
     split = SplitOptions(
-        dev_share, test_share, seed, sessions or "any", enrol_utterances, sessions is not None
+        dev_share,
+        test_share,
+        seed,
+        sessions or "any",
+        enrol_utterances,
+        sessions is not None,
+        test_only,
     )
     options: dict[str, Any] = {
         "corpus": path_from_checkout(corpus),
@@ -158,13 +179,18 @@ def prepare_folder(
     options |= _trial_options(split, output / "train")
     if channel:
         options["channel"] = channel
+    if test_only:
+        options["test_only"] = True
+    if features:
+        options["features"] = True
     packing = Packing(channel, sample_rate_hz)
     if preview is not None:
         _preview(source, output, split, packing, preview, min_sample_rate_hz)
         if not MODE.checking:
             return {}
     counts = prepare_bank(output, noise, rirs)
-    tasks = _make_tasks(source, output, options)
+    names = ("test",) if test_only else SETS
+    tasks = _make_tasks(source, [output / name for name in names], options)
     pending = [task for task in tasks.values() if not task.is_done()]
     if pending:
         content = source.read()
@@ -210,9 +236,8 @@ def _report(
     print("\n".join(lines + explanations))
 
 
-def _make_tasks(source: "_Source", output: Path, options: Mapping) -> dict[str, Task]:
+def _make_tasks(source: "_Source", homes: Sequence[Path], options: Mapping) -> dict[str, Task]:
     """Task of each set."""
-    homes = [output / name for name in SETS]
     explain = {"files": partial(changed_listing, source.path, homes)}
     inputs = source.inputs()
     make = partial(Task, format=FORMAT, inputs=inputs, options=options, explain=explain)
@@ -230,11 +255,13 @@ def _preview(
     """Print the corpus and its sets; later commands of a plan get the numbers of speakers."""
     content = source.read()
     lines = describe(content, source.path)
-    lines += describe_first(content, num_files, min_sample_rate_hz, source.allow_pipes, packing)
+    if not source.features:
+        lines += describe_first(content, num_files, min_sample_rate_hz, source.allow_pipes, packing)
     print("\n".join(lines))
     sets, explanations = assign_speakers(content, split)
     lines = describe_sets(sets, content.spk2sex, content.data.utt2spk)
-    print("\n".join(lines + explanations))
+    lines += explanations + describe_doors(len(content.spk2sex))
+    print("\n".join(lines))
     if not MODE.checking:
         return
     members = Counter(content.data.utt2spk.values())
@@ -288,12 +315,16 @@ class _Source:
     folders: Mapping[str, Path]
     files: Sequence[tuple[str, int]]
     left_out: Mapping[str, int]
+    trials: Path | None = None
+    features: bool = False
 
     def inputs(self) -> dict[str, Path]:
         """The files that list utterances, for the receipt."""
-        if self.path.is_file():
-            return {"table": self.path}
         files = {}
+        if self.trials:
+            files["trials of their own"] = self.trials
+        if self.path.is_file():
+            return files | {"table": self.path}
         for name, folder in self.folders.items():
             for file in list_names(folder):
                 files[f"{name}/{file}".strip("/")] = folder / file
@@ -309,11 +340,19 @@ class _Source:
         return {"times": times}
 
     def read(self) -> Corpus:
-        """All utterances."""
+        """All utterances, and the trials that were given."""
+        content = self._read_utterances()
+        if self.trials:
+            take_trials(content, self.trials)
+        return content
+
+    def _read_utterances(self) -> Corpus:
+        if self.features and not self.folders:
+            raise UserError(f"--features is for Kaldi directories, and {self.path} is none")
         if self.path.is_file():
             return read_table(self.path, self.columns, self.root)
         if self.folders:
-            return read_kaldi(self.path, self.root, self.allow_pipes)
+            return read_kaldi(self.path, self.root, self.allow_pipes, self.features)
         return read_tree(self.path, self.files, self.left_out)
 
 
@@ -392,15 +431,14 @@ def _write_set(
     name = task.home.name
     data = subset_data_dir(content.data, speakers=speakers)
     data.trials = content.trials.get(name)
-    data.maps["utt2dur"] = measured.utt2dur
+    if measured.utt2dur:
+        data.maps["utt2dur"] = measured.utt2dur
     if content.models.get(name):
         data.maps["enroll.spk2utt"] = content.models[name]
     ledger = Ledger(task.home, _utterances_in_trials(data), limits.allow_missing_trials)
     fill_ledger(ledger, data.utt2spk, measured.faults)
     ledger.check_limits(limits.max_unreadable, limits.max_policy)
-    seconds = 0.0
     for utterance in ledger.kept:
-        seconds += float(measured.utt2dur[utterance])
         channels = measured.several.get(utterance_recording(data, utterance), 0)
         if channels:
             ledger.found[describe_channels(channels, channel)] += 1
@@ -408,8 +446,11 @@ def _write_set(
     ledger.lost_trials = len(lines_left_out(data.trials or [], kept.trials or []))
     write_data_dir(kept, task.home)
     written = [task.home / file for file in list_names(task.home)]
+    if not data.wav_scp:
+        written += copy_feature_facts(content.data.path, task.home)
     written += ledger.write(task.home)
     num_speakers = len({data.utt2spk[utterance] for utterance in ledger.kept})
+    seconds = sum(to_seconds(kept.maps.get("utt2dur", {})).values())
     counts = task.finish(written, {**ledger.counts, "speakers": num_speakers})
     print(
         f"{task.home}: {counts['went_on']:,} of {counts['came_in']:,} utterances, "

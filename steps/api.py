@@ -149,7 +149,9 @@ class LoadedModel:
         from steps.backends import FAMILIES
         from utils.scoring.verification import ModelScoring
 
-        return ModelScoring(self.model, self.digest, FAMILIES, self.folder)
+        scoring = ModelScoring(self.model, self.digest, FAMILIES, self.folder)
+        scoring.averaging = self.embedder.protocol.averaging
+        return scoring
 
     def embed(self, audio: Audio, sample_rate_hz: int | None = None) -> np.ndarray:
         """The vector (E,) float32 of a recording, by the model's test protocol.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.cli import run
 from utils.errors import UserError
+from utils.pretrained import refuse_model
 from utils.receipts import Task
 from utils.scoring.calibration_files import (
     FeatureFiles,
@@ -69,6 +70,7 @@ def apply_calibration(
     UserError
         Other systems or measures than it was trained with, or speakers that it was trained on.
     """
+    refuse_model(calibration)
     listed = enroll_spk2utt or data / "enroll.spk2utt"
     files = feature_files(scores, measures, score_receipt(output))
     inputs = {

@@ -17,6 +17,7 @@ from utils.data_dir import read_map
 from utils.data_dir.lists import are_targets, read_trial_list
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.pretrained import refuse_model
 from utils.receipts import Task
 from utils.scoring.calibration_files import feature_files, joined_facts, trial_features
 from utils.scoring.systems import read_scored
@@ -73,6 +74,7 @@ def calibrate(
         Trials without scores or classes, of one class, or whose class contradicts their speakers;
         or the targets of a system score lower than its nontargets.
     """
+    refuse_model(output)
     trials = trials or data / "trials"
     listed = enroll_spk2utt or data / "enroll.spk2utt"
     files = feature_files(scores, measures, output / "receipts" / "calibrate.json")

@@ -42,6 +42,7 @@ from utils.evaluation.sets import (
     sets_without_error_rate,
 )
 from utils.files import atomic_write, read_entries, write_json
+from utils.pretrained import refuse_model
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part
 from utils.report.facts import facts_part
@@ -113,6 +114,7 @@ def compare(
         A system has no scores of a set or fold; a trial has no score; fewer than two systems or
         draws; a speaker is in two folds.
     """
+    refuse_model(*experiments)
     drawing = make_drawing(replicates, seed, operating_points, least=2)
     available = sorted(trials.parent.name for trials in data[0].glob("*/trials"))
     names = sets or dev_last(available)

@@ -118,10 +118,10 @@ def _scores(
     model: "LoadedModel", vectors_FE: np.ndarray, labels: "Embeddings", trials: "Trials"
 ) -> np.ndarray:
     """Scores (T,) of the trials by one model."""
-    from steps.fit_threshold import with_scores_of
+    from utils.scoring.thresholds.model_scores import with_scores_of
     from utils.scoring.thresholds.own_threshold import Settings, make_scores
 
-    settings = with_scores_of(model, Settings())
+    settings = with_scores_of(model.scoring, Settings())
     speakers, _ = labels.numbers()
     return make_scores(vectors_FE, speakers, trials, settings).without()
 

@@ -25,6 +25,7 @@ from utils.evaluation.sets import (
 from utils.evaluation.training_data import doubts, known_speakers, trained_on
 from utils.files import write_json
 from utils.metrics.rates import error_rates
+from utils.pretrained import refuse_model
 from utils.pretrained.training_data import TrainedOn
 from utils.receipts import Task
 from utils.scoring.score_files import score_receipt
@@ -97,6 +98,7 @@ def evaluate(
         speakers; speakers leak; an option is out of range.
     """
     systems = [experiment, *(others or [])]
+    refuse_model(*systems)
     drawing = make_drawing(replicates, seed, operating_points)
     if len({system.name for system in systems}) < len(systems):
         listed = ", ".join(str(system) for system in systems)

@@ -1,6 +1,7 @@
 """Export an experiment to Kaldi: embeddings, back end, trials and scores in its folder layout.
 
 python -m steps.export_kaldi exp/x data/full/packed kaldi --sets "[train, test]" --backend plda
+python -m steps.export_kaldi models/mine data/full/packed kaldi --embeddings exp/mine/embeddings
 cd kaldi && export KALDI_ROOT=...   # Kaldi's folder, which has src/ and egs/
 bash score.sh                      # the same scores by Kaldi's own programs
 . ./path.sh                        # Kaldi's own scripts:
@@ -9,19 +10,27 @@ utils/validate_data_dir.sh --no-wav --no-feats --no-text data/test
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from utils.archive.relocate import Relocation, relocate_scp
 from utils.cli import run
+from utils.embeddings.enrolment import Averaging, read_averaging
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.pretrained import is_model
 from utils.receipts import MODE, Task
-from utils.scoring.score_files import score_receipt
+from utils.scoring.model_backend import scoring_input
+from utils.scoring.score_files import averaging_in_scores, score_receipt
 
-FORMAT = 2
+if TYPE_CHECKING:
+    import numpy as np
+
+    from utils.archive import ArchiveWriter
+
+FORMAT = 3
 LISTS = ("utt2spk", "spk2utt", "trials", "enroll.spk2utt")
 IN_KALDI = ("cosine", "plda")  # back ends that Kaldi has programs for
 SOUND = ("wav.scp", "feats.scp", "vad.scp")  # their entries name files that are not exported
@@ -59,6 +68,7 @@ def export_kaldi(
     paths: Literal["relative", "absolute"] = "relative",
     root: Path | None = None,
     sound: bool = False,
+    embeddings: Path | None = None,
 ) -> dict:
     """Write embeddings, back end, data directories, scores, and ``score.sh`` with Kaldi's commands.
 
@@ -75,7 +85,8 @@ def export_kaldi(
     Parameters
     ----------
     experiment : path
-        With ``embeddings/<set>``, ``backend/<backend>``, ``scores/<set>/<backend>.scores``.
+        With ``embeddings/<set>``, ``backend/<backend>``, ``scores/<set>/<backend>.scores``; or a
+        model folder, whose back end (or plain cosine) is exported.
     data : path
         Folder of the data directories of the sets.
     output : path
@@ -96,6 +107,8 @@ def export_kaldi(
         ``data/<set>`` gets ``wav.scp``, ``feats.scp`` and ``vad.scp`` as well, with absolute paths
         to the original files, and the lists that belong to them; for scripts that read audio or
         features.
+    embeddings : path or None
+        Folder of the sets' embeddings; None: that of the experiment.  A model folder has none.
 
     Returns
     -------
@@ -107,12 +120,13 @@ def export_kaldi(
     UserError
         No such set or back end, one that Kaldi has no program for, or embeddings that are matrices.
     """
-    embeddings: dict[str, Path] = {}
+    source = find_source(experiment, embeddings, backend)
+    folders: dict[str, Path] = {}
     lists: dict[str, dict[str, Path]] = {}
     entries: dict[str, dict[str, Path]] = {}
     scores: dict[str, Path] = {}
-    for name in sets or find_sets(experiment, protocol):
-        embeddings[name] = experiment / "embeddings" / name / (protocol or "")
+    for name in sets or find_sets(source.embeddings, protocol):
+        folders[name] = source.embeddings / name / (protocol or "")
         lists[name] = _existing(data / name, LISTS)
         entries[name] = {}
         if sound:
@@ -121,7 +135,6 @@ def export_kaldi(
         path = experiment / "scores" / name / (protocol or "") / f"{backend}.scores"
         if path.exists():
             scores[name] = path
-    trained = experiment / "backend" / backend if backend else None
     options: dict[str, object] = {
         "paths": paths,
         "root": root,
@@ -131,16 +144,22 @@ def export_kaldi(
     }
     if sound:
         options["sound"] = True
-    files = {name: lists[name] | entries[name] for name in embeddings}
-    inputs = _inputs(embeddings, files, trained, scores)
+    files = {name: lists[name] | entries[name] for name in folders}
+    inputs = _inputs(folders, files, source.backend, scores)
     task = Task(output, "export_kaldi", format=FORMAT, inputs=inputs, options=options)
     if task.is_done():
         return task.counts
     export = _Export(output, train_set, _start(output, paths, root))
     counts: dict[str, int] = {}
     written = []
-    for name, folder in embeddings.items():
+    for name, folder in folders.items():
         written += write_set(export, name, folder, counts)
+        enrolled = lists[name].get("enroll.spk2utt")
+        if enrolled:
+            averaging = read_averaging(folder)
+            if name in scores:
+                averaging = averaging_in_scores(scores[name], folder)
+            written += write_models(export, name, folder, enrolled, averaging)
         data_out = output / "data" / name
         written += copy_files({data_out / file: path for file, path in lists[name].items()})
         for file, path in entries[name].items():
@@ -151,12 +170,13 @@ def export_kaldi(
             script.write(PATH_SH)
         written.append(output / "path.sh")
     written += copy_files({output / f"scores_{name}": path for name, path in scores.items()})
-    if trained:
-        written += write_back_end(trained, export, list(embeddings))
+    if source.backend:
+        written += write_back_end(source.backend, export, folders)
     summary = ", ".join(f"{count:,} embeddings of {name}" for name, count in counts.items())
-    if backend:
+    if source.backend:
         scored = ", ".join(scores) or "no set"
-        summary += f"; back end {backend} in xvectors_{train_set}, scores of {scored}"
+        name = source.backend.name
+        summary += f"; back end {name} in xvectors_{train_set}, scores of {scored}"
     print(f"{output}: {summary}")
     return task.finish(written, {"utterances": counts, "scores": list(scores)})
 
@@ -200,20 +220,48 @@ def _inputs(
     for name, files in lists.items():
         inputs |= {f"{file} {name}": path for file, path in files.items()}
     if trained:
-        inputs["backend"] = trained / "receipts" / "train_backend.json"
+        inputs["backend"] = scoring_input(trained)
     for name, path in scores.items():
         receipt = score_receipt(path)
         inputs[f"scores {name}"] = receipt if receipt.exists() else path
     return inputs
 
 
-def find_sets(experiment: Path, protocol: str | None) -> list[str]:
+@dataclass(frozen=True)
+class _Source:
+    """Where embeddings are, and what scores them: a trained back end, a model, or nothing."""
+
+    embeddings: Path
+    backend: Path | None
+
+
+def find_source(experiment: Path, embeddings: Path | None, backend: str | None) -> _Source:
+    """What is exported of an experiment or a model; UserError for options that do not fit it."""
+    if is_model(experiment):
+        if backend:
+            raise UserError(
+                f"--backend {backend}: {experiment} is a model folder, whose own back end is "
+                "exported; leave the option out"
+            )
+        if embeddings is None:
+            raise UserError(
+                f"{experiment}: a model folder, which has no embeddings; give --embeddings FOLDER, "
+                "with a folder of embeddings of this network for each set"
+            )
+        return _Source(embeddings, experiment)
+    trained = None
+    if backend:
+        trained = experiment / "backend" / backend
+    return _Source(embeddings or experiment / "embeddings", trained)
+
+
+def find_sets(embeddings: Path, protocol: str | None) -> list[str]:
     """Names of the sets that have embeddings."""
     scp = os.path.join(protocol or "", "xvector.scp")
-    folders = (experiment / "embeddings").glob("*")
+    folders = embeddings.glob("*")
     names = sorted(folder.name for folder in folders if (folder / scp).exists())
     if not names and not MODE.checking:
-        raise UserError(f"{experiment}/embeddings: no set with {scp}; extract embeddings first")
+        raise UserError(f"{embeddings}: no set with {scp}; extract embeddings first")
     return names
 
 
@@ -227,42 +275,75 @@ def copy_files(sources: Mapping[Path, Path]) -> list[Path]:
 
 def write_set(export: _Export, name: str, folder: Path, counts: dict[str, int]) -> list:
     """Write the vectors of one set; sets ``counts[name]`` and returns outputs for the receipt."""
-    from utils.embeddings.kaldi_folders import copy_vectors, own_vectors
+    from utils.embeddings.kaldi_folders import own_vectors
 
-    output = export.output / f"xvectors_{name}"
-    listed = os.path.join(export.start, f"xvectors_{name}")
-    written = []
+    written: list = []
     for kind in ("xvector", "spk_xvector"):
-        source, scp = folder / f"{kind}.scp", output / f"{kind}.scp"
+        source = folder / f"{kind}.scp"
         if source.exists():
-            writer, _, keys = copy_vectors(own_vectors(source), scp)
-            counts.setdefault(name, len(keys))
-            lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
-            with atomic_write(scp) as file:
-                file.write(lines)
-            del writer.outputs[str(scp)]  # changed since
-            written += [writer, scp]
+            number, *outputs = write_vectors(export, name, kind, own_vectors(source))
+            counts.setdefault(name, number)
+            written += outputs
     counted = folder / "num_utts.ark"
     if counted.exists():
-        written += copy_files({output / "num_utts.ark": counted})
+        written += copy_files({export.output / f"xvectors_{name}" / "num_utts.ark": counted})
     return written
 
 
-def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path]:
-    """Copy mean.vec, transform.mat and plda, and write ``score.sh``."""
+def write_models(
+    export: _Export, name: str, folder: Path, spk2utt: Path, averaging: Averaging
+) -> list:
+    """Write a vector of each model of several utterances, averaged as for our scores."""
+    from utils.archive import write_text_vectors
+    from utils.data_dir.lists import read_spk2utt
+    from utils.embeddings.enrolment import SpeakerModels
+    from utils.embeddings.folders import read_model_vectors
+
+    models = read_spk2utt(spk2utt)
+    vectors = read_model_vectors(folder, SpeakerModels(models, averaging))
+    _, *written = write_vectors(export, name, "enroll", vectors)
+    counts = export.output / f"xvectors_{name}" / "enroll_num_utts.ark"
+    write_text_vectors(counts, {model: len(utterances) for model, utterances in models.items()})
+    return [*written, counts]
+
+
+def write_vectors(
+    export: _Export, name: str, kind: str, vectors: "Iterable[tuple[str, np.ndarray]]"
+) -> tuple[int, "ArchiveWriter", Path]:
+    """Write an archive of a set, whose scp names it as Kaldi's programs will find it.
+
+    Returns the number of vectors, and the outputs for the receipt.
+    """
+    from utils.embeddings.kaldi_folders import copy_vectors
+
+    output = export.output / f"xvectors_{name}"
+    scp, listed = output / f"{kind}.scp", os.path.join(export.start, f"xvectors_{name}")
+    writer, _, keys = copy_vectors(vectors, scp)
+    lines = scp.read_bytes().decode().replace(f" {output}/", f" {listed}/")
+    with atomic_write(scp) as file:
+        file.write(lines)
+    del writer.outputs[str(scp)]  # changed since
+    return len(keys), writer, scp
+
+
+def write_back_end(source: Path, export: _Export, sets: Mapping[str, Path]) -> list[Path]:
+    """Copy mean.vec, transform.mat and plda, and write ``score.sh``.
+
+    ``sets``: name -> folder of embeddings.
+    """
     from steps.backends import FAMILIES, Cosine, Plda
     from utils.data_dir.lists import read_trial_list
-    from utils.scoring.backend_files import read_backend, read_declared
+    from utils.scoring.model_backend import open_backend, read_declared_source
 
     output = export.output
-    declared = read_declared(trained)
+    trained, declared = read_declared_source(source)
     options, folder = declared["options"], output / f"xvectors_{export.train_set}"
     if options["name"] not in IN_KALDI:
         raise UserError(
             f"{trained}: Kaldi has no program for back end '{options['name']}', "
             f"expected {' or '.join(IN_KALDI)}"
         )
-    scorer = read_backend(trained, FAMILIES).scorer  # refuses damaged files
+    scorer = open_backend(source, list(sets.values()), FAMILIES, 0).scorer  # refuses damaged files
     assert isinstance(scorer, Cosine | Plda)  # those of IN_KALDI
     stages = [name for name, _ in scorer.chain.stages]
     written = copy_files({folder / name: trained / name for name in declared["parts"]})
@@ -277,31 +358,25 @@ def write_back_end(trained: Path, export: _Export, sets: list[str]) -> list[Path
         trials = output / "data" / name / "trials"
         if trials.exists():
             enrol = set(read_trial_list(trials).enrol)
-            lines += ["", *scoring_lines(export, name, enrol, options, stages)]
+            lines += ["", trials_command(export, name, enrol, options, stages)]
     with atomic_write(output / "score.sh") as file:
         file.write("\n".join(lines) + "\n")
     return [*written, output / "score.sh"]
 
 
-def scoring_lines(
+def trials_command(
     export: _Export, name: str, enrol: set[str], options: Mapping, stages: list[str]
-) -> list[str]:
-    """Kaldi's commands for the trials of a set."""
+) -> str:
+    """Kaldi's command for the trials of a set."""
     from utils.archive import read_scp
     from utils.scoring.kaldi_commands import TrialFiles, scoring_command
 
     output, start = export.output, export.start
     folder, lists = os.path.join(start, f"xvectors_{name}"), os.path.join(start, "data", name)
     test = f"scp:{folder}/xvector.scp"
-    enrolment, num_utts, lines = test, None, []
+    enrolment, num_utts = test, None
     if (output / "data" / name / "enroll.spk2utt").exists():
         enrolment, num_utts = f"scp:{folder}/enroll.scp", f"ark:{folder}/enroll_num_utts.ark"
-        mean_command = (
-            f"ivector-mean ark:{lists}/enroll.spk2utt {test} "
-            f"ark,scp:{folder}/enroll.ark,{folder}/enroll.scp "
-            f"ark,t:{folder}/enroll_num_utts.ark"
-        )
-        lines.append(mean_command)
     elif not enrol <= read_scp(output / f"xvectors_{name}" / "xvector.scp").keys():
         enrolment, num_utts = f"scp:{folder}/spk_xvector.scp", f"ark:{folder}/num_utts.ark"
     backend = os.path.join(start, f"xvectors_{export.train_set}")
@@ -312,7 +387,7 @@ def scoring_lines(
         trials=f"{lists}/trials",
         scores=os.path.join(start, f"kaldi_scores_{name}"),
     )
-    return [*lines, scoring_command(options, stages, backend, files)]
+    return scoring_command(options, stages, backend, files)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
 from utils.config import read_yaml
+from utils.embeddings.enrolment import USUAL
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.embeddings.planned import note_embeddings, planned_rate_hz, read_model_section
 from utils.embeddings.protocol_base import Protocol
@@ -173,6 +174,8 @@ def _embed(settings: _Settings, data: Path, task: Task) -> None:
         crops += f", utterances {cut}"
     if protocol.compare != "all":
         facts["compare"] = protocol.compare
+    if protocol.averaging != USUAL:
+        facts["averaging"] = protocol.averaging
     facts |= {"protocol": protocol.name, "crops": crops}
     facts |= _data_facts(data, network.front_end, settings.experiment)
     facts |= training_data_facts(settings.experiment)

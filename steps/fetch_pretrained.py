@@ -35,7 +35,7 @@ from utils.pretrained.calibration import CALIBRATION
 from utils.pretrained.card import make_card
 from utils.pretrained.obtain import Files, obtain
 from utils.pretrained.published import PUBLISHED, Name, Published, default_folder
-from utils.receipts import DONE, MODE, NEVER, Status, Task
+from utils.receipts import MODE, NEVER, Status, Task
 
 if TYPE_CHECKING:
     from steps.import_model import ImportedNetwork
@@ -114,12 +114,11 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _note_in_plan(folder: Path, name: str) -> None:
-    """In a plan: whether the model folder is there; its manifest is its receipt."""
-    task = Task(folder, "fetch_pretrained", format=FORMAT, inputs={}, options={"name": name})
-    state = NEVER
+    """In a plan: work to do, unless the model folder is there, whose manifest is its receipt."""
     if is_model(folder):
-        state = DONE
-    MODE.collected.append(Status(state, "", task))
+        return
+    task = Task(folder, "fetch_pretrained", format=FORMAT, inputs={}, options={"name": name})
+    MODE.collected.append(Status(NEVER, "", task))
 
 
 def _open_same(folder: Path, name: str) -> Model:

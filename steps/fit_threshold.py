@@ -141,37 +141,17 @@ def _fit(
     changes: Sequence[str],
 ) -> "Threshold":
     """Fit a threshold, and one for each change of the recordings; print what there is to say."""
+    from utils.scoring.thresholds.model_scores import with_scores_of
     from utils.scoring.thresholds.own_threshold import fit_own_threshold, make_threshold
     from utils.scoring.thresholds.wording import threshold_lines
 
-    settings = with_scores_of(loaded, settings)
+    settings = with_scores_of(loaded.scoring, settings)
     own = fit_own_threshold(embedded.embeddings, settings)
     print("\n".join(threshold_lines(own, settings)))
     conditions = {name: _fit_changed(name, loaded, recordings, settings) for name in changes}
     threshold = make_threshold(own, settings, loaded.digest, loaded.scoring.backend_digest)
     digests = sorted(recording.digest for recording in recordings)
     return replace(threshold, conditions=conditions, recordings=digests)
-
-
-def with_scores_of(loaded: "LoadedModel", settings: "Settings") -> "Settings":
-    """Settings with the calibration and the back end of a model.
-
-    A calibration of normalised scores does not apply to scores without norm.
-    """
-    from utils.pretrained import read_model_calibration
-    from utils.scoring.thresholds.files import Calibration
-
-    scoring = loaded.scoring
-    if loaded.model is not None and scoring.norm is None:
-        own = read_model_calibration(loaded.model)
-        if own is not None:
-            settings = replace(settings, calibration=Calibration(own.offset, own.slope))
-    if scoring.backend is None:
-        return settings
-    return replace(
-        settings,
-        backend=lambda vectors, trials: scoring.trial_scores(vectors, trials.enrol, trials.test),
-    )
 
 
 def _fit_changed(
@@ -210,6 +190,7 @@ def _check(
 ) -> dict:
     """Try a fitted threshold on other recordings; print and return the errors."""
     from utils.scoring.thresholds.files import read_threshold
+    from utils.scoring.thresholds.model_scores import with_scores_of
     from utils.scoring.thresholds.own_threshold import Settings, errors_entry, try_threshold
     from utils.scoring.thresholds.wording import check_lines
 
@@ -222,7 +203,9 @@ def _check(
             f"{len(known)} of {len(recordings)} recordings are those that {path} was fitted to, "
             "which prove nothing; give new ones"
         )
-    bounds = try_threshold(threshold, embedded.embeddings, with_scores_of(loaded, Settings()))
+    bounds = try_threshold(
+        threshold, embedded.embeddings, with_scores_of(loaded.scoring, Settings())
+    )
     print("\n".join(check_lines(bounds, threshold.errors)))
     return {"format": FORMAT, "threshold": threshold.threshold, "errors": errors_entry(bounds)}
 

@@ -17,6 +17,7 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.foreign.tables import Kind, Table, possible_kinds, read_table
 from utils.foreign.tensorflow import bundle_files
+from utils.pretrained import refuse_model
 from utils.receipts import MODE, Task, Values
 from utils.training.experiment import read_claim
 
@@ -71,6 +72,7 @@ def import_model(
         A key of the file is unknown, a shape differs, a tensor is missing, or the
         file is damaged or hostile.
     """
+    refuse_model(output)
     tables = {name: read_table(name) for name in possible_kinds(kind)}
     _check_rows(rows, kind, tables)
     container = next(iter(tables.values())).container

@@ -16,11 +16,12 @@ import numpy as np
 
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.enrolment import SpeakerModels
 from utils.embeddings.folders import TrialVectors, embeddings_inputs, read_trial_vectors
 from utils.embeddings.provenance import compare_provenance
 from utils.errors import UserError
 from utils.files import atomic_write
-from utils.pretrained import is_model
+from utils.pretrained import is_model, refuse_model
 from utils.receipts import Task
 from utils.scoring.backend_files import Backend, TrainedBackend, read_backend, transform_embeddings
 from utils.scoring.cohort import (
@@ -33,13 +34,18 @@ from utils.scoring.cohort import (
 )
 from utils.scoring.cohort_scores import CohortScores, NoSpread, ScoreMatrix
 from utils.scoring.head import cohort_inputs, head_speakers, read_head
-from utils.scoring.normalise import Method, Normalisation, Statistics, normalise
-from utils.scoring.score_files import read_scores, score_input, score_receipt, write_scores
+from utils.scoring.normalise import Method, Normalisation, Statistics, normalise, usual_top_k
+from utils.scoring.score_files import (
+    averaging_in_scores,
+    read_scores,
+    score_input,
+    score_receipt,
+    write_scores,
+)
 from utils.trials.leakage import refuse_leakage
 from utils.trials.speakers import speakers_of_sides
 
-FORMAT = 1
-MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
+FORMAT = 2
 
 
 def normalise_scores(
@@ -119,6 +125,7 @@ def normalise_scores(
         another back end made the scores; the rows of a head would be compared behind a mean, LDA or
         PLDA.
     """
+    refuse_model(backend, embeddings)
     inputs = {
         "scores": score_input(scores),
         "backend": backend / "receipts" / "train_backend.json",
@@ -155,7 +162,7 @@ def normalise_scores(
     marks = refuse_leakage({data.name: tested}, {"cohort": learned}, allow=allow_leakage)
     sides = read_sides(scores, enrol, test, embeddings, enroll_spk2utt, enrol_embeddings)
     if top_k is None:
-        top_k = usual_top_k(chosen_cohort)
+        top_k = usual_top_k(len(chosen_cohort.members))
     normalisation = Normalisation(method, top_k, device)
     trained = backend_for(normalisation, backend)
     against = cohort_scores(trained, sides, embeddings, chosen_cohort, output.parent, num_threads)
@@ -265,17 +272,13 @@ def read_sides(
     """Embeddings of the sides that occur; ``scores`` is the file of the pairs, for messages."""
     models = None
     if enroll_spk2utt:
-        models = read_spk2utt(enroll_spk2utt)
+        averaging = averaging_in_scores(scores, embeddings)
+        models = SpeakerModels(read_spk2utt(enroll_spk2utt), averaging)
     sides = read_trial_vectors(embeddings, enrol, test, scores, models, enrol_embeddings)
     used, rows = np.unique(np.concatenate([sides.enrol_rows, sides.test_rows]), return_inverse=True)
     enrol_rows, test_rows = rows[: len(enrol)], rows[len(enrol) :]
     names = [sides.names[row] for row in used.tolist()]
     return TrialVectors(names, sides.vectors[used], enrol_rows, test_rows, sides.num_utts[used])
-
-
-def usual_top_k(cohort: Cohort) -> int:
-    """The default number of closest members."""
-    return max(2, min(MOST_CLOSEST, len(cohort.members) // 4))
 
 
 def backend_for(normalisation: Normalisation, backend: Path) -> TrainedBackend:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from utils.cli import run
 from utils.evaluation.results import markdown_table, text_table
 from utils.files import atomic_write, read_entries
+from utils.pretrained import refuse_model
 from utils.receipts import MODE, Task, existing_receipt
 from utils.report.facts import facts_part
 from utils.report.ledger import ledger_files, ledger_section, ledger_text
@@ -52,6 +53,7 @@ def report(
     dict
         Number of ``test_sets`` and ``systems`` shown.
     """
+    refuse_model(experiment)
     vad_receipts = _find_vad_receipts(data)
     sounds = sound_folders(data, packed)
     inputs = _experiment_inputs(experiment)

@@ -1,21 +1,25 @@
-r"""Score trials with a trained back end.
+r"""Score trials with a trained back end, or with a model folder.
 
     python -m steps.score exp/x/backend/cosine exp/x/embeddings/test data/full/test/trials \
       exp/x/scores/test/cosine.scores
+    python -m steps.score models/campplus exp/x/embeddings/test data/full/test/trials \
+      exp/x/scores/test/campplus.scores
 """
 
 from pathlib import Path
 
 from utils.cli import run
 from utils.data_dir.lists import read_spk2utt
+from utils.embeddings.enrolment import USUAL, Averaging, SpeakerModels, read_averaging
 from utils.embeddings.folders import embeddings_inputs, read_trial_vectors
-from utils.embeddings.provenance import compare_provenance, protocol_name, read_comparison
+from utils.embeddings.provenance import protocol_name, read_comparison
 from utils.embeddings.rows import Compare, score_pairs
 from utils.receipts import Task
+from utils.scoring.model_backend import open_backend, scoring_input
 from utils.scoring.score_files import score_receipt, write_scores
 from utils.trials.checked import read_trials_to_score
 
-FORMAT = 3
+FORMAT = 4
 
 
 def score(
@@ -27,13 +31,15 @@ def score(
     enroll_spk2utt: Path | None = None,
     enrol_embeddings: Path | None = None,
     compare: Compare | None = None,
+    averaging: Averaging | None = None,
 ) -> dict:
     """Score every trial of a list, in its order.
 
     Parameters
     ----------
     backend : path
-        Folder that ``steps.train_backend`` wrote.
+        Folder that ``steps.train_backend`` wrote; or a model folder: its back end, or plain cosine
+        if it has none.
     embeddings : path
         Folder with ``xvector.scp`` of both sides; an enrolment side may also be a speaker of
         ``spk_xvector.scp``.
@@ -43,7 +49,7 @@ def score(
     output : path
         Score file, ``<enrol> <test> <score>``.
     enroll_spk2utt : path, optional
-        ``<model> <utterance> ...``: enrolment sides are these models, each the mean of its
+        ``<model> <utterance> ...``: enrolment sides are these models, each an average of its
         utterances.
     enrol_embeddings : path, optional
         Folder of the enrolment sides' embeddings, if ``embeddings`` has only those of the test
@@ -51,6 +57,10 @@ def score(
     compare : str or None
         For utterances with matrices: ``all``: the mean of the scores of all pairs of rows;
         ``paired``: of the i-th row with the i-th; None: as the test protocol specifies.
+    averaging : str or None
+        For models of several utterances: ``unit``: vectors of length 1 are averaged, and the mean
+        is scaled to their mean length; ``mean``: the plain mean, as Kaldi's ivector-mean; None: as
+        the test protocol specifies, which is ``unit`` unless it says otherwise.
 
     Returns
     -------
@@ -66,7 +76,7 @@ def score(
     """
     comparison = compare or read_comparison(embeddings)
     inputs = {
-        "backend": backend / "receipts" / "train_backend.json",
+        "backend": scoring_input(backend),
         **embeddings_inputs(embeddings),
         "trials": trials,
     }
@@ -74,9 +84,12 @@ def score(
         inputs["enroll_spk2utt"] = enroll_spk2utt
     if enrol_embeddings:
         inputs["enrol_embeddings"] = embeddings_inputs(enrol_embeddings)["embeddings"]
-    options = {}
+    options: dict[str, str] = {}
     if comparison != "all":
         options["compare"] = comparison
+    rule = averaging or read_averaging(embeddings)
+    if rule != USUAL:
+        options["averaging"] = rule
     task = Task(
         home=output.parent,
         name=score_receipt(output).stem,
@@ -87,19 +100,17 @@ def score(
     if task.is_done():
         return task.counts
     from steps.backends import FAMILIES
-    from utils.scoring.backend_files import read_backend, transform_embeddings
+    from utils.scoring.backend_files import transform_embeddings
     from utils.scoring.centring import centring_from_inputs
 
-    for folder in filter(None, (enrol_embeddings, embeddings)):
-        for difference in compare_provenance(backend, folder):
-            print(difference)
     listed = read_trials_to_score(trials, enrol_embeddings or embeddings, enroll_spk2utt)
     enrol, test = listed.enrol, listed.test
     models = None
     if enroll_spk2utt:
-        models = read_spk2utt(enroll_spk2utt)
+        models = SpeakerModels(read_spk2utt(enroll_spk2utt), rule)
     sides = read_trial_vectors(embeddings, enrol, test, trials, models, enrol_embeddings)
-    trained = read_backend(backend, FAMILIES)
+    folders = [folder for folder in (enrol_embeddings, embeddings) if folder]
+    trained = open_backend(backend, folders, FAMILIES, sides.vectors.shape[-1])
     rows = transform_embeddings(trained, sides.names, sides.vectors, sides.num_utts, embeddings)
     scores = score_pairs(trained.scorer, rows, sides.enrol_rows, sides.test_rows, comparison)
     write_scores(output, enrol, test, scores)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from utils.cli import run
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
+from utils.pretrained import refuse_model
 from utils.receipts import Task
 from utils.training.experiment import (
     BEGUN,
@@ -125,6 +126,7 @@ def train(
     UserError
         The YAML is wrong, the folder holds another experiment, or the data do not fit.
     """
+    refuse_model(output)
     phases = read_phases(config, steps, augmentation)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")

@@ -25,6 +25,7 @@ from utils.embeddings.provenance import compare_provenance, read_provenance
 from utils.embeddings.rows import mean_rows, read_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.pretrained import refuse_model
 from utils.receipts import DONE, MODE, Task
 from utils.scoring.backend_files import Backend, build_backend, write_backend
 from utils.scoring.centring import takes_mean
@@ -87,6 +88,7 @@ def train_backend(
         Unknown back end or wrong options, ``utt2spk`` or ``adaptation`` missing, or embeddings
         that the back end can't be trained on.
     """
+    refuse_model(embeddings, output)
     from steps.backends import FAMILIES
 
     section = _backend_section(config, backend, subtract_mean)

@@ -43,7 +43,7 @@ PAGES = [
 BLOCK = re.compile(
     r"(?:^<!-- needs: ([^\n]+) -->\n+)?^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-LANGUAGES = {"bash", "text", "yaml", "{toctree}"}
+LANGUAGES = {"bash", "python", "text", "yaml", "{toctree}"}
 COMMAND = re.compile(r"^(\./run\.sh|recipes/\w+/\w+\.sh|tests/run\.sh|python -m|docker|sbatch)\b")
 # What the pages call by the names of the full corpus, as the tiny one calls it below $WORKDIR.
 TINY = {

@@ -26,6 +26,9 @@ SPOKEN_BY = {
     "local/voices/lists.py": ["local/prepare_voices.py"],
     # Published networks have known bytes, whose keys and shapes their tables fit.
     "steps/import_model.py": ["steps/import_model.py"],
+    "steps/extract.py": ["steps/extract.py"],  # others load the network without naming a checkpoint
+    "utils/embeddings/recordings.py": ["steps/verify.py"],
+    "utils/scoring/verification.py": ["steps/verify.py"],
     "utils/foreign/assign.py": ["steps/import_model.py"],
     "utils/foreign/pickles.py": ["steps/import_model.py", "steps/import_embeddings.py"],
     "utils/archive/relocate.py": [],  # utils.archive relocate

@@ -6,15 +6,15 @@
 #       VAD decisions of DATA/<set>; options are those of steps.compute_vad
 #   pack_audio DATA PACKED SETS OPTION...
 #       DATA/<set> -> PACKED/<set>; options are those of steps.pack_audio
-#   pack_train_and_tests DATA PACKED TESTS
-#       train and the sets TESTS, by --trim, --sample-rate-hz and --channel, and train by --split
+#   pack_sets DATA PACKED SETS
+#       by --trim, --sample-rate-hz and --channel, and train by --split
 #   make_noise_bank BANK [--noise FOLDER] [--rirs FOLDER]
 #       packed noises and room impulse responses; nothing where BANK is empty
 #   make_copies SOURCE BANK POLICY COPIES [OPTION...]
 #       augmented copies of the utterances of SOURCE; options are those of steps.augment_copies
 #   copy_train PACKED BANK
 #       where --copies is given: PACKED/train and its copies -> PACKED/$backend_train
-# SETS and TESTS may be several, joined by commas.  A recipe may set above its stages:
+# SETS may be several, joined by commas.  A recipe may set above its stages:
 #   packing_limits=(--max-policy-fraction 0.9)   options of steps.collect_packed, for pack_audio
 
 backend_train=train$policy  # the set that back ends are trained on
@@ -41,10 +41,15 @@ pack_audio() {
   done
 }
 
-pack_train_and_tests() {
-  local packing=(--trim "$trim" --sample-rate-hz "$sample_rate_hz" --channel "$channel")
-  pack_audio "$1" "$2" train "${packing[@]}" --split "$split"
-  pack_audio "$1" "$2" "$3" "${packing[@]}" --split false
+pack_sets() {
+  local set named cut
+  IFS=, read -ra named <<<"$3"
+  for set in "${named[@]}"; do
+    cut=false
+    [ "$set" != train ] || cut=$split
+    pack_audio "$1" "$2" "$set" --trim "$trim" --sample-rate-hz "$sample_rate_hz" \
+      --channel "$channel" --split "$cut"
+  done
 }
 
 make_noise_bank() {

@@ -8,6 +8,8 @@
 # which values an option takes:
 #   path:, paths:         a path, or several joined by commas; relative ones start at the caller's folder
 #   file:, files:         the same, which have to exist; files: may be folders
+#   model:                the path of an experiment or of a model folder, or the name of a published network,
+#                         which stands for models/<name> in the checkout
 #   number:               a whole number from 1, or nothing if the default is empty
 #   number from 0:        the same from 0; `number from 0, or mean:` takes that word too
 #   stage:                the number of a stage, or nothing if the default is empty
@@ -17,12 +19,14 @@
 # A default of true or false makes a switch.  All other values are checked by the steps that take them.
 #
 # In a recipe:
-#   at_stage 3 "title"     the condition of a stage, and its line in --help and in the log
+#   at_stage 3 "title" ["note"]   the condition of a stage, and its line in --help and in the log, there with
+#                          the note: what is left out
 #   run COMMAND...         one process
 #   run $trainer -m ...    training, in as many processes as --processes says
 #   $cmd JOB=1:$nj LOG COMMAND...   an array of processes, here or on a cluster
 #   detect_speech, ...     the commands of stages 1 and 2: utils/audio_stages.sh
 #   train_network, ...     the commands of stages 3 to 7: utils/scoring.sh
+#   use_model, fetch_model   in place of a training: utils/model.sh
 # Names of variants and of experiments, above the stages:
 #   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, unless WORD is empty or DEFAULT
 #   append_stem NAME FILE        adds `-` and the stem of FILE, where there is one
@@ -102,6 +106,8 @@ cluster_conf=   # file: settings of the site for --cmd slurm or sge, see conf/cl
 submit_all=false  # with --cmd slurm: submit each stage as a job that waits for the one before, and return
 # End of options
 
+. utils/model.sh
+
 fail_usage() { echo "$script: $*" >&2; exit 2; }
 
 quote="'" escaped_quote="'\\''"
@@ -171,7 +177,7 @@ show_help() {
     done
   done <<<"$declared"
   echo "Stages:"
-  sed -n 's/^if at_stage \([0-9]\) "\(.*\)"; then/  \1  \2/p' "$script"
+  sed -n 's/^if at_stage \([0-9]\) "\([^"]*\)".*; then.*/  \1  \2/p' "$script"
 }
 
 # OPTION KIND PATH: `value`, the path as seen from the root.
@@ -188,6 +194,14 @@ resolve_path() {
   esac
   case $2 in
     file*) [ -e "$value" ] || fail_usage "$1 $value: no such file" ;;
+  esac
+}
+
+# OPTION PATH: `value`, the path as seen from the root; of the name of a published network, models/<name>.
+resolve_model() {
+  resolve_path "$1" model "$2"
+  case " $published " in
+    *" $2 "*) [ -e "$value" ] || value=models/$2 ;;
   esac
 }
 
@@ -227,6 +241,7 @@ set_option() {  # NAME VALUE
   refuse_unsafe "$option" "$value"
   case $kind in
     path | file) resolve_path "$option" "$kind" "$2" ;;
+    model) resolve_model "$option" "$2" ;;
     paths | files) resolve_paths "$option" "$kind" "$2" ;;
     number | "number from "*)
       [ "$kind" != number ] || kind="number from 1"
@@ -371,7 +386,8 @@ at_exit() {
   end_run "$code"
 }
 
-at_stage() {  # NUMBER TITLE
+at_stage() {  # NUMBER TITLE [NOTE]
+  set -- "$1" "$2${3:+: $3}"
   if [ -n "${SV_PLAN:-}" ]; then plan_folders; plan_line "stage $1 $2"; return; fi
   if [ "$1" -lt "$stage" ] || [ "$1" -gt "$stop_stage" ]; then return 1; fi
   end_stage

@@ -19,6 +19,7 @@ class SplitOptions:
 
     ``sessions`` and ``enrol_utterances`` (of a model of the test) are options of
     `steps.make_trials`. Without ``for_trials`` corpora too small for trials are accepted too.
+    With ``test_only`` nothing is trained: all speakers are for test, or those of the corpus' own.
     """
 
     dev_share: float
@@ -27,6 +28,7 @@ class SplitOptions:
     sessions: Sessions = "any"
     enrol_utterances: int = 1
     for_trials: bool = True
+    test_only: bool = False
 
 
 def assign_speakers(
@@ -37,6 +39,8 @@ def assign_speakers(
     Speakers without a target trial are for training; ``unusable`` utterances do not count.
     UserError: as `split_speakers`, or the trials need sessions that the corpus does not have.
     """
+    if options.test_only and not options.for_trials:
+        return _assign_to_test(corpus)
     if not options.for_trials:
         return _assign_without_trials(corpus, replace(options, for_trials=True), unusable)
     if options.sessions != "any" and SESSIONS not in corpus.data.maps:
@@ -46,8 +50,33 @@ def assign_speakers(
             "add one of these, or give --sessions any"
         )
     testable = _find_testable(corpus, options, unusable)
+    if options.test_only:
+        if "test" not in corpus.trials:
+            _refuse_few_testable(corpus, testable)
+        return _assign_to_test(corpus)
     sets = _split(corpus, options, testable)
     return sets, _explain_sizes(corpus, options, sets, testable)
+
+
+def _assign_to_test(corpus: Corpus) -> tuple[dict[str, list[str]], list[str]]:
+    """The speakers of a corpus' own test set, or all; others are left out, with a line."""
+    own = [speaker for speaker, name in corpus.spk2set.items() if name == "test"]
+    speakers = sorted(own or corpus.spk2sex)
+    left_out = len(corpus.spk2sex) - len(speakers)
+    lines = []
+    if left_out:
+        lines = [f"  {left_out:,} speakers are not tested, and nothing is learned from them"]
+    return {"test": speakers}, lines
+
+
+def _refuse_few_testable(corpus: Corpus, testable: Candidates) -> None:
+    """Refuse a corpus of which fewer than two speakers have target trials."""
+    num_fit = len(testable.speakers["test"])
+    if num_fit < MIN_SPEAKERS:
+        raise UserError(
+            f"{corpus.data.path}: {num_fit} of {len(corpus.spk2sex)} speakers have target trials, "
+            f"expected {MIN_SPEAKERS} or more; the others {testable.lack}; {testable.hint}"
+        )
 
 
 def _split(

@@ -11,8 +11,11 @@ from utils.data_dir import DataDir, combine_data_dirs, read_data_dir
 from utils.data_dir.trial_list import Trials
 from utils.data_dir.trial_rules import no_error_rate
 from utils.errors import UserError
+from utils.files import atomic_write
 
 MADE_AGAIN = {"utt2dur", "vad.scp", "feats.scp", "cmvn.scp", "utt2num_frames"}
+ARCHIVES = ("feats.scp", "vad.scp", "cmvn.scp")
+FEATURE_FACTS = ("frame_shift", "feats.json")  # beside the lists
 ARCHIVED = re.compile(r"(.*):\d+")
 
 
@@ -28,15 +31,23 @@ def _is_data_dir(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("wav.scp", "feats.scp"))
 
 
-def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
+def read_kaldi(
+    corpus: Path, root: Path | None, allow_pipes: bool, features: bool = False
+) -> Corpus:
     """The utterances of one Kaldi directory, or of a folder of several.
 
-    Relative paths of wav.scp start at ``root``, or else at the current folder. UserError: a
-    directory is bad, two share an utterance or a speaker, or there are too few speakers.
+    Relative paths of scp files start at ``root``, or else at the current folder. With ``features``
+    audio is not needed, and the lists of features are kept. UserError: a directory is bad, two
+    share an utterance or a speaker, or there are too few speakers.
     """
     directories = {}
+    made_again = MADE_AGAIN
+    if features:
+        made_again = set()
     for name, folder in kaldi_folders(corpus).items():
-        directories[name] = read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=True)
+        directories[name] = read_data_dir(folder, allow_pipes=allow_pipes, needs_audio=not features)
+        if features:
+            _keep_features_only(directories[name], root)
     form = "a Kaldi directory"
     if "" not in directories:
         form = "Kaldi directories " + ", ".join(directories)
@@ -46,8 +57,8 @@ def read_kaldi(corpus: Path, root: Path | None, allow_pipes: bool) -> Corpus:
         if _resolve_paths(data, root):
             result.start = root or Path()
         _take_trials(result, name, data)
-        not_kept |= MADE_AGAIN & data.maps.keys()
-        for file in MADE_AGAIN:
+        not_kept |= made_again & data.maps.keys()
+        for file in made_again:
             data.maps.pop(file, None)
         _assign_set(result, name, data, corpus)
     result.data = _combine(list(directories.values()), result.notes)
@@ -78,6 +89,34 @@ def _resolve_paths(data: DataDir, root: Path | None) -> bool:
             resolved[recording] = path_from_checkout((root or Path()) / entry)
     data.wav_scp = resolved
     return has_relative
+
+
+def _keep_features_only(data: DataDir, root: Path | None) -> None:
+    """Leave out the audio, and write the paths of feature lists as our lists have them."""
+    if "feats.scp" not in data.maps:
+        raise UserError(
+            f"{data.path}/feats.scp: no such file, expected features, as other directories of "
+            "this corpus have; make them, or give the audio of all"
+        )
+    data.wav_scp, data.segments = {}, None
+    for name in ARCHIVES:
+        entries = data.maps.get(name, {})
+        for key, entry in entries.items():
+            entries[key] = path_from_checkout((root or Path()) / entry)
+
+
+def copy_feature_facts(corpus: Path, home: Path) -> list[Path]:
+    """Copy what a Kaldi directory says about its features beside the lists; the files written."""
+    source = corpus
+    if not _is_data_dir(corpus):
+        source = corpus / home.name
+    written = []
+    for name in FEATURE_FACTS:
+        if (source / name).exists():
+            with atomic_write(home / name) as file:
+                file.write((source / name).read_text(encoding="utf-8-sig"))
+            written.append(home / name)
+    return written
 
 
 def _take_trials(result: Corpus, name: str, data: DataDir) -> None:

@@ -44,6 +44,11 @@ def utterance_recording(data: DataDir, utterance: str) -> str:
     return utterance
 
 
+def to_seconds(utt2dur: Mapping[str, str]) -> dict[str, float]:
+    """Durations as numbers."""
+    return {utterance: float(seconds) for utterance, seconds in utt2dur.items()}
+
+
 class Rates:
     """Sample rates of files, each read once."""
 
@@ -71,8 +76,12 @@ def measure_corpus(
     """Read the header of each recording; run the commands of pipes if they are allowed.
 
     Recordings of a lower rate, and those of several channels without ``channel``, are not used.
-    ``cache`` is the folder of `headers`. UserError: a segment ends after its recording.
+    ``cache`` is the folder of `headers`. Of features alone, durations are those of ``utt2dur``, if
+    there is one. UserError: a segment ends after its recording.
     """
+    if not data.wav_scp:
+        utt2dur = data.maps.get("utt2dur", {})
+        return Measured(utt2dur, {}, Counter(), to_seconds(utt2dur), {})
     measured, unreadable = _read_headers(data.wav_scp, jobs, cache, allow_pipes)
     faults = {recording: (UNREADABLE, reason) for recording, reason in unreadable.items()}
     rates: Counter[int] = Counter()
@@ -87,7 +96,8 @@ def measure_corpus(
             if channel != "mean" and 0 < channels <= channel:
                 fault = f"channel {channel} was asked for, it has {channels} (counted from 0)"
                 faults[recording] = UNREADABLE, f"{data.wav_scp[recording]}: {fault}"
-    utt2dur, utterance_faults = {}, {}
+    utterance_faults = {}
+    utt2dur = {}
     for utterance in data.utt2spk:
         recording = utterance_recording(data, utterance)
         if recording in faults:

@@ -67,7 +67,7 @@ if at_stage 1 "VAD decisions"; then
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  pack_train_and_tests "$data" "$packed" dev,test
+  pack_sets "$data" "$packed" train,dev,test
   make_noise_bank "$bank" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
   copy_train "$packed" "$bank"
 fi

@@ -2,8 +2,8 @@
 # Far-field speech of VOiCES 2019, scored with a trained network: error rates by room, distractor,
 # microphone and angle.
 #
-#   recipes/voices/run.sh --voices DIR --model recipes/voxceleb1/exp/ecapa_512
-#       the development set
+#   recipes/voices/run.sh --voices DIR --model campplus
+#       the development set, by a published network
 #   recipes/voices/run.sh --voices DIR --model EXP --test-seconds 2
 #       short tests against whole enrolments
 #   recipes/voices/run.sh --voices DIR --model EXP --backend EXP/backend/plda
@@ -21,8 +21,9 @@ cd "$here/../.." && . ./path.sh
 voices=                 # path: the corpus; Development_Data/ or Evaluation_Data/ may be at any depth
 set=dev                 # one of dev, eval, both: sets of the challenge; both: eval is tested, dev adapts
                         # back ends (without its labels) and calibrates scores (with them)
-model=                  # path: experiment of the network, trained by a recipe or made by
-                        # steps.import_model
+model=                  # model: the network: an experiment, trained by a recipe or made by
+                        # steps.import_model, a model folder, or one of campplus, ecapa, resemblyzer, which
+                        # are fetched
 train_data=             # path: packed training set of which --model has embeddings: the YAMLs of --backend
                         # and --score-norm learn from them
 test_seconds=           # one of 1, 2, 3, 5: cut test sides to this many seconds around the centre;
@@ -33,14 +34,9 @@ allow_incomplete=false  # go on without files that are missing or unreadable; th
 
 [ -n "$voices" ] || fail_usage "--voices is needed: a folder that contains VOiCES 2019" \
   "(see recipes/voices/README.md)"
-[ -n "$model" ] || fail_usage "--model is needed: the experiment of a trained network," \
-  "for example recipes/voxceleb1/exp/ecapa_512"
-[ -f "$model/config.yaml" ] || fail_usage "--model $model: no config.yaml in it," \
-  "expected an experiment of a recipe or of steps.import_model"
-[ -z "$copies$augmentation$steps" ] || fail_usage "no network is trained here:" \
-  "--copies, --augmentation and --steps belong to the network's own recipe"
-[ "$processes $nodes $split" = "1 1 false" ] || fail_usage "no network is trained here:" \
-  "--processes, --nodes and --split belong to the network's own recipe"
+[ -n "$model" ] || fail_usage "--model is needed: a trained network," \
+  "for example campplus, or recipes/voxceleb1/exp/ecapa_512"
+use_model "$model"
 train_name=$(stem "$train_data" "")
 train_embeddings=$model/embeddings/$train_name  # of back ends and cohorts
 [ -z "$train_data" ] || [ -f "$train_data/utt2spk" ] || fail_usage "--train-data $train_data:" \
@@ -74,10 +70,10 @@ test=voices_${set/both/eval}
 sets=${dev:+$dev,}$test
 enrolled="voices_dev voices_eval"
 cuts=${test_seconds:+centre_${test_seconds}s}
-own_backend=plain_cosine
 packing_limits=(--allow-missing-trials "$allow_incomplete")
 
 if at_stage 0 "prepare data directories"; then
+  fetch_model "$model"
   for part in $parts; do
     run python3 -m local.prepare_voices "$voices" "$data" --part "$part" --jobs "$nj" \
       --allow-incomplete "$allow_incomplete"

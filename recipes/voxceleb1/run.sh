@@ -86,7 +86,7 @@ if at_stage 1 "VAD decisions"; then
 fi
 
 if at_stage 2 "pack audio and prepare augmentation"; then
-  pack_train_and_tests "$data" "$packed" "${dev:+$dev,}$test_files"
+  pack_sets "$data" "$packed" "train,${dev:+$dev,}$test_files"
   make_noise_bank "$bank" ${musan:+--noise "$data/noise"} ${rirs:+--rirs "$data/rirs"}
   copy_train "$packed" "$bank"
 fi

@@ -19,7 +19,7 @@ if at_stage 1 "VAD decisions"; then
   detect_speech data train,dev
 fi
 if at_stage 2 "pack audio"; then
-  pack_train_and_tests data packed dev,test
+  pack_sets data packed train,dev,test
   make_noise_bank "${{bank-}}" --noise data/noise
   copy_train packed "${{bank-}}"
 fi

@@ -70,6 +70,7 @@ SHARED = {
     "score_norm": ("--score-norm s_norm", SCORES),
     "calibrate": ("--calibrate true", SCORES),
     "top_k": ("--top-k 3", REFUSED),
+    "cohort": ("--cohort head", REFUSED),  # without --score-norm
     "fuse_with": (f"--fuse-with {RUNS}/x", REFUSED),  # without --score-norm and --fuse
     "allow_leakage": ("--allow-leakage", REPORT),
     "max_unreadable_fraction": ("--max-unreadable-fraction 0.01", LIMITS),
@@ -123,6 +124,9 @@ OF_RECIPE = {
         "max_policy_fraction": ("--max-policy-fraction 0.02", NEW_LISTS),
         "allow_missing_trials": ("--allow-missing-trials", NEW_LISTS),
         "copies": (f"--copies {CORPORA}/tiny_copies.yaml", "ddpdppps"),
+        "public_corpus": ("--public-corpus", REPORT),
+        "model": (f"--model {RUNS}/speechocean762/exp/tiny", REFUSED),  # with options of a training
+        "trials": (f"--trials {CORPORA}/tiny.yaml", VARIANT),  # not read before it is run
         "dev_share": ("--dev-share 0.2", VARIANT),
         "test_share": ("--test-share 0.3", VARIANT),
         "sessions": ("--sessions across", VARIANT),

@@ -21,7 +21,7 @@ STAGES = [
 ]  # first words of the titles: they mean the same in every recipe
 MAX_RECIPE_LINES, MAX_COLUMNS = 140, 110
 SHARED_STAGES = "".join(
-    (ROOT / "utils" / name).read_text() for name in ("audio_stages.sh", "scoring.sh")
+    (ROOT / "utils" / name).read_text() for name in ("audio_stages.sh", "model.sh", "scoring.sh")
 )
 SHARED = "|".join(re.findall(r"^(\w+)\(\) \{", SHARED_STAGES, re.MULTILINE))
 COMMAND = rf"(({SHARED}) .*|(run|\$cmd JOB=1:\S+ \S+) .*-m (steps|local)\.\w+ .*)"
@@ -31,7 +31,8 @@ IN_A_STAGE = re.compile(
 # Above stage 0 are refusals and names only.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
-NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|append(_stem)? \w+ [^;&|<>]*|append_audio \w+)"
+FUNCTION = r"(append(_stem)? \w+ [^;&|<>]*|append_audio \w+|use_model \S+)"
+NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|{FUNCTION})"
 REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
 ABOVE_THE_STAGES = re.compile(
     rf"({REFUSAL}|{NAMED}|if {CONDITION}( && {CONDITION})*; then|(  {NAMED})|else|fi|)"

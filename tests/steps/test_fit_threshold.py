@@ -78,6 +78,25 @@ def test_where_there_is_no_number_nothing_is_written(made, tmp_path):
 
 
 @pytest.mark.slow
+def test_eight_real_speakers_have_a_threshold_for_a_prior_of_one_half(
+    published_model, shared_data, tmp_path
+):
+    speakers = sorted((shared_data / "speechocean762_train" / "WAVE").iterdir())[20:28]
+    for speaker in speakers:
+        for path in sorted(speaker.iterdir())[:4]:
+            target = tmp_path / "folder" / speaker.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    model, path = published_model("campplus"), tmp_path / "threshold.json"
+    fit_threshold(model, tmp_path / "folder", path)
+    fitted = read_threshold(path)
+    assert fitted.counts["targets"] == 8 * 6
+    assert fitted.errors["miss"]["rate"] < 0.15
+    assert fitted.errors["false_alarm"]["rate"] < 0.15
+    assert fitted.errors["cost"]["bound"] < 1
+
+
+@pytest.mark.slow
 def test_models_are_compared_on_the_same_trials(made, tmp_path, capsys):
     other = make_model(tmp_path / "other", seed=1).folder
     (entry,) = compare_models(made / "folder", [made / "model", other], replicates=50)

@@ -321,15 +321,35 @@ def test_models_and_cosine_have_kaldis_commands_too(experiment, tmp_path):
     train_backend(experiment / "embeddings" / "train", experiment / "backend" / "cosine")
     export_kaldi(experiment, tmp_path / "data", tmp_path / "kaldi", backend="cosine", sets=["test"])
     lines = (tmp_path / "kaldi" / "score.sh").read_text()
-    assert (
-        "ivector-mean ark:data/test/enroll.spk2utt scp:xvectors_test/xvector.scp "
-        "ark,scp:xvectors_test/enroll.ark,"
-    ) in lines
+    models = dict(iterate_archive(tmp_path / "kaldi" / "xvectors_test" / "enroll.ark"))
+    assert set(models) == set(golden_vectors("enroll_mean")[0])
+    counts = (tmp_path / "kaldi" / "xvectors_test" / "enroll_num_utts.ark").read_text()
+    assert sorted(counts.split()) == sorted((GOLDEN / "enroll_num_utts.txt").read_text().split())
     side = (
         "ark:ivector-subtract-global-mean xvectors_train/mean.vec "
         "scp:xvectors_test/enroll.scp ark:- | ivector-normalize-length --scaleup=false"
     )
     assert f"  '{side} ark:- ark:- |'" in lines
+
+
+def test_models_are_exported_as_they_were_averaged_for_the_scores(experiment, tmp_path):
+    models = tmp_path / "data" / "test" / "enroll.spk2utt"
+    shutil.copy(GOLDEN / "enroll.spk2utt", models)
+    for number, averaging in enumerate(["mean", "unit"]):
+        score(
+            experiment / "backend" / "lda_plda",
+            experiment / "embeddings" / "test",
+            tmp_path / "data" / "test" / "trials",
+            experiment / "scores" / "test" / "lda_plda.scores",
+            enroll_spk2utt=models,
+            averaging=averaging,
+        )
+        output = tmp_path / f"kaldi{number}"
+        export_kaldi(experiment, tmp_path / "data", output, backend="lda_plda", sets=["test"])
+        ours = dict(iterate_archive(output / "xvectors_test" / "enroll.ark"))
+        means = dict(zip(*golden_vectors("enroll_mean"), strict=True))
+        difference = max(np.abs(ours[name] - means[name]).max() for name in means)
+        assert (difference < 1e-5) == (averaging == "mean")
 
 
 def one_line(command):

@@ -126,6 +126,7 @@ def test_cosine_without_mean_equals_kaldi_on_the_golden_set(tmp_path, monkeypatc
         GOLDEN / "trials",
         tmp_path / "cosine.scores",
         enroll_spk2utt=GOLDEN / "enroll.spk2utt",
+        averaging="mean",
     )
     ours, theirs = read_scores(tmp_path / "cosine.scores"), read_scores(GOLDEN / "scores_cosine")
     assert ours[:2] == theirs[:2]
@@ -152,12 +153,32 @@ def test_an_enrolment_side_may_be_a_speaker(work):
     assert values[1] == pytest.approx(1.75 / np.hypot(1.75, 3))
 
 
-def test_models_are_means_of_their_utterances(work):
+@pytest.mark.parametrize(
+    ("averaging", "model"),
+    [
+        # (1, 0) and (0.8, 0.6) have the mean (0.9, 0.3), which gets their mean length, 4.5
+        (None, 4.5 * np.array([0.9, 0.3]) / np.hypot(0.9, 0.3)),
+        ("unit", 4.5 * np.array([0.9, 0.3]) / np.hypot(0.9, 0.3)),
+        ("mean", np.array([4.0, 1.5])),
+    ],
+)
+def test_models_are_averages_of_their_utterances(work, averaging, model):
     (work / "enroll.spk2utt").write_text("model-a ann-1 ann-2\n")
     (work / "trials").write_text("model-a bob-1 nontarget\nmodel-a bob-2 nontarget\n")
-    values = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt")[2]
-    left, right = np.array([1.75, -1.5]), np.array([-2.25, 1.0])
+    values = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt", averaging=averaging)[2]
+    left, right = model - [2.25, 3], np.array([-2.25, 1.0])
     assert values[0] == pytest.approx(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+
+
+def test_a_protocol_may_state_another_average(work):
+    (work / "enroll.spk2utt").write_text("model-a ann-1 ann-2\n")
+    (work / "trials").write_text("model-a bob-1 nontarget\n")
+    for name in ("train", "test"):
+        say_where_from(work / name, averaging="mean")
+    stated = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt")[2]
+    given = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt", averaging="mean")[2]
+    usual = scores_of(work, enroll_spk2utt=work / "enroll.spk2utt", averaging="unit")[2]
+    assert stated == given != usual
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from utils.archive import ArchiveWriter, read_vectors, write_text_vectors
 from utils.archive.iterate import read_integers
 from utils.data_dir import read_map
+from utils.embeddings.enrolment import Averaging, SpeakerModels, average_enrolment
 from utils.embeddings.rows import read_embeddings
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -60,15 +61,15 @@ def read_trial_vectors(
     enrol: Sequence[str],
     test: Sequence[str],
     trials: Path,
-    models: Mapping[str, Sequence[str]] | None = None,
+    models: SpeakerModels | None = None,
     enrol_folder: Path | None = None,
 ) -> TrialVectors:
     """Vectors of both sides (T names each) of the trials of a list.
 
-    ``models`` has the utterances of each enrolment side, whose mean is its vector; without it an
-    enrolment side is an utterance, or else a speaker of ``spk_xvector.scp``. ``enrol_folder`` has
-    the embeddings of enrolment sides, if ``folder`` has those of test sides only. UserError: a side
-    has no embedding, or sizes differ.
+    ``models`` has the utterances of each enrolment side, of which `average_enrolment` makes its
+    vector; without it an enrolment side is an utterance, or else a speaker of
+    ``spk_xvector.scp``. ``enrol_folder`` has the embeddings of enrolment sides, if ``folder`` has
+    those of test sides only. UserError: a side has no embedding, or sizes differ.
     """
     enrol_folder = enrol_folder or folder
     names, vectors = read_embeddings(folder)
@@ -77,9 +78,9 @@ def read_trial_vectors(
         enrol_names, enrol_vectors = read_embeddings(enrol_folder)
     test_rows = look_up_rows(test, _number(names))
     means = None
-    if models:
+    if models is not None:
         enrol_rows = look_up_rows(enrol, {})
-        means = _means_of_models(models, enrol_names, enrol_vectors, enrol_folder)
+        means = _average_models(models, enrol_names, enrol_vectors, enrol_folder)
     else:
         enrol_rows = look_up_rows(enrol, _number(enrol_names))
         if (enrol_rows < 0).any():
@@ -117,13 +118,22 @@ def read_trial_vectors(
     )
 
 
-def _means_of_models(
-    models: Mapping[str, Sequence[str]], names: list[str], vectors: np.ndarray, folder: Path
+def read_model_vectors(folder: Path, models: SpeakerModels) -> Iterator[tuple[str, np.ndarray]]:
+    """Each model with its vector, from a folder of embeddings; UserError if one is missing."""
+    names, vectors = read_embeddings(folder)
+    averages = _average_models(models, names, vectors, folder)
+    yield from zip(averages.names, averages.vectors, strict=True)
+
+
+def _average_models(
+    models: SpeakerModels, names: list[str], vectors: np.ndarray, folder: Path
 ) -> _Means:
-    """Mean vectors of models, from the embeddings of their utterances."""
-    means = _mean_vectors(vectors, _number(names), models, folder)
-    num_utts = [len(utterances) for utterances in models.values()]
-    return _Means(list(models), means, num_utts, folder / "enroll.spk2utt")
+    """Vectors of models, from the embeddings of their utterances."""
+    row_by_utterance, utterances = _number(names), models.utterances
+    _refuse_missing(row_by_utterance, utterances, folder)
+    means = _average_rows(vectors, row_by_utterance, utterances, models.averaging)
+    num_utts = [len(keys) for keys in utterances.values()]
+    return _Means(list(utterances), means, num_utts, folder / "enroll.spk2utt")
 
 
 def _means_of_speakers(folder: Path) -> _Means | None:
@@ -250,7 +260,29 @@ def _mean_vectors(
     spk2utt: Mapping[str, Sequence[str]],
     folder: Path,
 ) -> np.ndarray:
-    """Mean embedding of each speaker or model, computed in float64; of matrices row by row."""
+    """Mean embedding of each speaker, computed in float64."""
+    _refuse_missing(row_by_utterance, spk2utt, folder)
+    return _average_rows(vectors, row_by_utterance, spk2utt, "mean")
+
+
+def _average_rows(
+    vectors: np.ndarray,
+    row_by_utterance: Mapping[str, int],
+    models: Mapping[str, Sequence[str]],
+    averaging: Averaging,
+) -> np.ndarray:
+    """One vector or matrix of each model, from the embeddings (N, [R,] D) of its utterances."""
+    averages = []
+    for keys in models.values():
+        rows = [row_by_utterance[key] for key in keys]
+        averages.append(average_enrolment(vectors[rows], averaging))
+    return np.array(averages, vectors.dtype)
+
+
+def _refuse_missing(
+    row_by_utterance: Mapping[str, int], spk2utt: Mapping[str, Sequence[str]], folder: Path
+) -> None:
+    """Refuse a speaker or model with an utterance that has no embedding."""
     missing = []
     for model, keys in spk2utt.items():
         missing += [(model, key) for key in keys if key not in row_by_utterance]
@@ -260,8 +292,3 @@ def _mean_vectors(
             f"{folder}/xvector.scp: no embedding of '{key}', which model '{model}' enrols; "
             f"{len(missing)} are missing; extract them"
         )
-    means = []
-    for keys in spk2utt.values():
-        rows = [row_by_utterance[key] for key in keys]
-        means.append(vectors[rows].mean(axis=0, dtype=np.float64))
-    return np.array(means, vectors.dtype)

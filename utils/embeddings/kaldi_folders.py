@@ -1,7 +1,7 @@
 """Kaldi's folders of embeddings: ``xvectors_<set>`` and ``ivectors_<set>``."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def listed_vectors(
 
 
 def copy_vectors(
-    vectors: Iterator[tuple[str, np.ndarray]], scp: Path
+    vectors: Iterable[tuple[str, np.ndarray]], scp: Path
 ) -> tuple[ArchiveWriter, np.ndarray, list[str]]:
     """Write (D,) vectors to an scp file and an archive beside it.
 

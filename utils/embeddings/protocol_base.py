@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from utils.embeddings.enrolment import USUAL, Averaging
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Protocol:
 
     name = ""  # of the registry, or of the YAML file
     compare = "all"  # pairs of rows that a trial compares: all, or paired, the i-th with the i-th
+    averaging: Averaging = USUAL  # of several files that enrol a person
     num_pieces: int | None = 1  # of every utterance; None: it depends on the length
     append_reversed = False  # whether the utterance is followed by its reversal
     extends_by_silence = False  # where pieces reach beyond the utterance; else it is repeated

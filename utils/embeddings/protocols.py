@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from utils.config import build, read_yaml, resolved_options
+from utils.embeddings.enrolment import USUAL, take_averaging
 from utils.embeddings.feature_windows import FeatureWindows
 from utils.embeddings.protocol_base import Length, Protocol
 from utils.errors import UserError
@@ -197,10 +198,13 @@ def read_protocol(chosen: str) -> tuple[Protocol, dict]:
             f"--protocol: no '{chosen}', expected one of {', '.join(ready_made())}, or the path of "
             "a YAML"
         )
-    options = read_yaml(path)
+    averaging, options = take_averaging(read_yaml(path), str(path))
     protocol = build(PROTOCOLS, options, str(path))
-    protocol.name = path.stem
-    return protocol, {"protocol": path.stem, **resolved_options(PROTOCOLS, options)}
+    protocol.name, protocol.averaging = path.stem, averaging
+    resolved = {"protocol": path.stem, **resolved_options(PROTOCOLS, options)}
+    if averaging != USUAL:
+        resolved["averaging"] = averaging
+    return protocol, resolved
 
 
 def make_protocol(options: Mapping, where: str = "protocol") -> Protocol:
@@ -209,8 +213,9 @@ def make_protocol(options: Mapping, where: str = "protocol") -> Protocol:
     ``where`` is their file, for messages. UserError: the options are wrong.
     """
     arguments = {key: value for key, value in options.items() if key != "protocol"}
+    averaging, arguments = take_averaging(arguments, where)
     protocol = build(PROTOCOLS, arguments, where)
-    protocol.name = options.get("protocol", arguments["name"])
+    protocol.name, protocol.averaging = options.get("protocol", arguments["name"]), averaging
     return protocol
 
 

@@ -1,6 +1,7 @@
 """Origin of embeddings: ``provenance.json`` beside each archive, and facts that have to agree."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from utils.embeddings.rows import Compare
@@ -9,10 +10,12 @@ from utils.files import read_json_object
 
 # Embeddings that differ in these are not in the same space.
 MUST_AGREE = ("model", "front_end", "sample_rate_hz")
-# The first two are in "crops" as a text; the digest of the model covers the others.
+# The first two are in "crops" as a text, the third is about enrolment; the digest of the model
+# covers the others.
 NOT_COMPARED = {
     "protocol",
     "compare",
+    "averaging",
     "training_precision",
     "training_batch_norm",
     "training_data",
@@ -63,6 +66,25 @@ def compare_provenance(backend: str | Path, embeddings: str | Path) -> list[str]
         trained, given = _shorten(recorded.get(key)), _shorten(current.get(key))
         lines.append(f"{key}: {backend} was trained on {trained}, {embeddings} has {given}")
     return lines
+
+
+def refuse_other_network(facts: Mapping, network: str | Path, embeddings: str | Path) -> None:
+    """Refuse embeddings that are not of a network, whose provenance has these ``facts``.
+
+    ``network`` is its folder, for the message.
+    """
+    current = read_provenance(embeddings)
+    if current is None:
+        raise UserError(
+            f"{embeddings}/provenance.json: missing, expected it to show embeddings of {network}; "
+            "extract them with steps.extract"
+        )
+    for key in MUST_AGREE:
+        if current.get(key) != facts.get(key):
+            raise UserError(
+                f"{embeddings}: {key} is {_shorten(current.get(key))}, that of {network} is "
+                f"{_shorten(facts.get(key))}; extract the embeddings with this network"
+            )
 
 
 def protocol_name(embeddings: str | Path, enrol_embeddings: str | Path | None = None) -> str:

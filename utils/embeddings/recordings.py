@@ -13,6 +13,7 @@ import numpy as np
 
 from utils.audio.read import resample
 from utils.audio.recording import FileRecording, Part, Recording, count_clipped, parts
+from utils.embeddings.enrolment import USUAL, Averaging, average_enrolment
 from utils.embeddings.inference import embed_utterances
 from utils.embeddings.protocol_base import Protocol
 from utils.errors import UserError
@@ -208,18 +209,14 @@ def _too_little_speech(
     )
 
 
-def average_vectors(vectors_NE: np.ndarray) -> np.ndarray:
-    """The vector (E,) of N: their mean direction, each counted alike, with their mean length.
+def average_vectors(vectors_NE: np.ndarray, averaging: Averaging = USUAL) -> np.ndarray:
+    """The vector (E,) of a person, or a recording, from N as in `average_enrolment`.
 
     UserError: they cancel out, or one is zero.
     """
-    lengths_N = np.linalg.norm(vectors_NE.astype(np.float64), axis=1)
-    if not lengths_N.all():
+    if not vectors_NE.any(axis=1).all():
         raise UserError("an embedding has length 0, so that it has no direction; leave it out")
-    if len(vectors_NE) == 1:
-        return vectors_NE[0]
-    mean_E = (vectors_NE / lengths_N[:, None]).mean(axis=0)
-    length = np.linalg.norm(mean_E)
-    if length == 0:
+    average_E = average_enrolment(vectors_NE, averaging)
+    if not average_E.any():
         raise UserError("the embeddings of one person cancel out; enrol other recordings")
-    return (mean_E * (lengths_N.mean() / length)).astype(vectors_NE.dtype)
+    return average_E

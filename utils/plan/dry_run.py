@@ -163,6 +163,7 @@ def _show_needs(stages: list[Stage], records: Records, cmd: str, device: str) ->
     rows: list[list[str]] = []
     for stage in stages:
         if not stage.commands:
+            print(f"{stage.number}  {stage.title}")
             continue
         if stage.state == DONE:
             print(f"{stage.number}  {stage.title:{TITLE}} done")

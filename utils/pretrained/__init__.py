@@ -19,6 +19,7 @@ from utils.pretrained.folder import (
     model_digest,
     model_input,
     open_model,
+    refuse_model,
     write_model,
 )
 from utils.pretrained.published import resolve_model
@@ -36,6 +37,7 @@ __all__ = [
     "open_model",
     "read_model_calibration",
     "read_weights",
+    "refuse_model",
     "resolve_model",
     "weights_as_bytes",
     "write_model",

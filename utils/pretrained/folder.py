@@ -119,6 +119,17 @@ def model_input(path: Path) -> Path:
     return path / "receipts" / "train.json"
 
 
+def refuse_model(*folders: Path) -> None:
+    """Refuse model folders where an experiment, or a folder in one, is expected."""
+    for folder in folders:
+        if is_model(folder):
+            raise UserError(
+                f"{folder}: a model folder, which only steps.extract, steps.score, "
+                "steps.export_kaldi and commands that use a network take; give the experiment that "
+                "it was made from, or the folder in it that is meant"
+            )
+
+
 def write_model(folder: Path, contents: Contents) -> Model:
     """Write a model folder, which appears whole; the same one again changes nothing.
 

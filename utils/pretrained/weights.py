@@ -25,5 +25,6 @@ def weights_as_bytes(tensors: Mapping[str, np.ndarray]) -> bytes:
     """Tensors as a safetensors file; the same tensors give the same bytes."""
     from safetensors.numpy import save
 
-    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    # np.ascontiguousarray would give an axis to numbers without one
+    contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     return save(contiguous)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.config import read_yaml
+from utils.pretrained.folder import IDENTITY
 from utils.receipts.contents import read_receipt
 from utils.scoring.backend_files import Families, build_backend, read_declared
 from utils.scoring.score_files import score_receipt
@@ -37,6 +38,8 @@ def centring_from_inputs(inputs: Iterable[Path], families: Families) -> str | No
     for path in inputs:
         if path.name == TRAINED:
             text = _centring_from_backend(path, families)
+        elif path.name == IDENTITY:  # a model without a back end
+            text = NOT_CENTRED
         elif path.name.startswith("score_") and path.parent.name == "receipts":
             text = _centring_from_scores(path, families)
         else:

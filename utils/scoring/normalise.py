@@ -32,6 +32,7 @@ from utils.scoring.cohort_scores import (
 Method = Literal["z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2"]
 Statistics = tuple[np.ndarray, np.ndarray]
 
+MOST_CLOSEST = 300  # usual where the cohort has some thousand speakers
 METHODS = ("z_norm", "t_norm", "s_norm", "as_norm1", "as_norm2")
 
 
@@ -46,6 +47,11 @@ class Normalisation:
     method: Method
     top_k: int
     device: str = "cpu"
+
+
+def usual_top_k(num_members: int) -> int:
+    """The default number of closest members of a cohort."""
+    return max(2, min(MOST_CLOSEST, num_members // 4))
 
 
 def normalise(

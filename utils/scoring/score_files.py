@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.data_dir.trial_list import blocks_of_words, is_regular, number_names, pair_codes
+from utils.embeddings.enrolment import USUAL, Averaging, read_averaging
 from utils.errors import UserError
 from utils.files import atomic_write, read_lines, split_words
+from utils.receipts.contents import read_receipt
 
 LINES_AT_A_TIME = 100_000
 
@@ -24,6 +26,17 @@ def score_input(scores: Path) -> Path:
     """What a step that reads scores depends on: their receipt, or else the file itself."""
     receipt = score_receipt(scores)
     return receipt if receipt.exists() else scores
+
+
+def averaging_in_scores(scores: Path, embeddings: Path) -> Averaging:
+    """How models of several utterances were averaged, by the receipt of a score file.
+
+    Of scores without a receipt, from elsewhere: by the test protocol of the embeddings.
+    """
+    receipt = read_receipt(score_receipt(scores))
+    if receipt is None:
+        return read_averaging(embeddings)
+    return receipt["options"].get("averaging", USUAL)
 
 
 def write_scores(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from utils.archive.iterate import iterate_archive
+from utils.embeddings.enrolment import USUAL, Averaging
 from utils.embeddings.recordings import average_vectors
 from utils.errors import UserError
 from utils.files import read_json_object
@@ -71,6 +72,7 @@ class ModelScoring:
 
     def __init__(self, model: Model | None, digest: str, families: Families, where: Path):
         self.digest, self.where, self.model = digest, where, model
+        self.averaging: Averaging = USUAL
         self.backend_digest: str | None = None
         plain = families["backends"]["cosine"](subtract_mean=False)
         self.backend: TrainedBackend | None = None
@@ -97,7 +99,7 @@ class ModelScoring:
         """The score of a test with the person whom N vectors enrol, as the rule needs it."""
         if rule is not None and not rule.is_own and rule.fitted.backend is None:
             return rule.fitted.score(enrol_NE, test_E)
-        sides = np.stack([average_vectors(enrol_NE), test_E])
+        sides = np.stack([average_vectors(enrol_NE, self.averaging), test_E])
         rows = self._transform(sides, np.array([len(enrol_NE), 1]))
         scores = np.asarray(self.scorer.score(rows[:1], rows[1:]), np.float64)
         if self.norm is None or (rule is not None and not rule.is_own):

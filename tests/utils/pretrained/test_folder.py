@@ -17,7 +17,12 @@ from utils.pretrained import (
 )
 from utils.pretrained.folder import hashed_speaker
 
-WEIGHTS = {"b": np.arange(3, dtype=np.float32), "a": np.ones((2, 2), np.int64)}
+WEIGHTS = {
+    "b": np.arange(3, dtype=np.float32),
+    "a": np.ones((2, 2), np.int64),
+    "batches": np.array(7, np.int64),
+    "transposed": np.arange(6.0).reshape(2, 3).T,
+}
 
 
 def contents(**more: bytes) -> dict[str, bytes]:

@@ -77,7 +77,7 @@ class Settings:
 
 
 class ClosePair(NamedTuple):
-    """Two speakers, their mean score, and whether that is nearer to one speaker than to two."""
+    """Two speakers, their mean score, and whether a speaker has a lower one with himself."""
 
     one: str
     other: str
@@ -345,7 +345,8 @@ def _closest(trials: Trials, scores: np.ndarray, names: Sequence[str]) -> list[C
     """Pairs of different speakers with the highest mean scores."""
     size = trials.num_speakers
     nontarget = ~trials.is_target
-    middle = trials.weights() @ scores / 2  # of the means of both classes
+    own = trials.first[~nontarget]
+    own_means = np.bincount(own, scores[~nontarget], size)[own] / np.bincount(own, None, size)[own]
     low = np.minimum(trials.first, trials.second)[nontarget]
     high = np.maximum(trials.first, trials.second)[nontarget]
     pairs, index = np.unique(low * size + high, return_inverse=True)
@@ -354,7 +355,7 @@ def _closest(trials: Trials, scores: np.ndarray, names: Sequence[str]) -> list[C
     for place in np.argsort(-means, kind="stable")[:CLOSEST]:
         one, other = divmod(int(pairs[place]), size)
         score = float(means[place])
-        closest.append(ClosePair(names[one], names[other], score, score > middle))
+        closest.append(ClosePair(names[one], names[other], score, score > own_means.min()))
     return closest
 
 

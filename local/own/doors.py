@@ -1,0 +1,53 @@
+"""Which way to a system a corpus of so many speakers recommends: test, centre, or train."""
+
+from dataclasses import dataclass
+
+MEASURED = "28,500 trials of 125 other speakers of speechocean762"
+TABLE = 'recipes/own/README.md, "Which door"'
+
+
+@dataclass(frozen=True)
+class Door:
+    """A way to a system: from how many speakers on, by which options, with which error rates."""
+
+    least_speakers: int
+    name: str
+    options: str
+    figures: str  # EER in percent, of MEASURED
+
+
+# Figures and their conditions are those of the table in recipes/own/README.md.
+DOORS = (
+    Door(2, "test a published network", "--model campplus", "1.65"),
+    Door(
+        30,
+        "centre it by the speakers that are not tested (20 or more)",
+        "--model campplus --backend conf/backends/cosine.yaml",
+        "1.43; PLDA of 125 speakers: 1.92",
+    ),
+    Door(
+        1000,
+        "train a network on the speakers that are not tested, and compare",
+        "--config conf/ecapa_512.yaml",
+        "5.91 with 115 speakers and the default network, in 12 minutes",
+    ),
+)
+
+
+def recommended_door(num_speakers: int) -> Door:
+    """The last door that a corpus has the speakers for."""
+    fit = [door for door in DOORS if num_speakers >= door.least_speakers]
+    return fit[-1]
+
+
+def describe_doors(num_speakers: int) -> list[str]:
+    """Lines with all doors and the recommended one."""
+    chosen = recommended_door(num_speakers)
+    lines = [f"  doors, with EER in % on {MEASURED} ({TABLE}):"]
+    for door in DOORS:
+        mark = ""
+        if door is chosen:
+            mark = f" <- recommended for {num_speakers:,} speakers"
+        lines.append(f"    from {door.least_speakers:,} speakers: {door.name}{mark}")
+        lines.append(f"      {door.options}  ({door.figures})")
+    return lines

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154  # options, backends and fail_usage are of utils/stages.sh and scoring.sh
+# Sourced by utils/stages.sh: for recipes that test the trained network of --model.
+#   use_model MODEL     above the stages: refuses options of a training, and sets the names below
+#   fetch_model MODEL   in stage 0: fetches the network where it is a published one
+# Names that use_model sets:
+#   sample_rate_hz  that of a model folder
+#   own_backend, backend   without --backend: the back end in the model folder, or plain cosine
+#   learning        true where the recipe learns a back end, a norm, a calibration or a fusion; else empty
+#   no_training, no_back_end   why stages 3 and 5 train nothing, for their titles
+
+published="campplus ecapa resemblyzer"  # names that --model takes, and steps.fetch_pretrained
+
+learning=
+no_training=
+no_back_end=
+
+published_name() {  # MODEL: the name of a published network, if the model is models/<name>
+  local name=${1#models/}
+  case " $published " in
+    *" $name "*) [ "$1" != "models/$name" ] || echo "$name" ;;
+  esac
+}
+
+use_model() {
+  local name file model=$1
+  name=$(published_name "$model")
+  [ -n "$name" ] || [ -f "$model/config.yaml" ] || fail_usage "--model $model: no config.yaml in it," \
+    "expected an experiment of a recipe or of steps.import_model, a model folder, or one of" \
+    "${published// /, }"
+  [ -z "$copies$augmentation$steps" ] || fail_usage "no network is trained here:" \
+    "--copies, --augmentation and --steps belong to a training"
+  [ "$processes $nodes $split" = "1 1 false" ] || fail_usage "no network is trained here:" \
+    "--processes, --nodes and --split belong to a training"
+  take_rate "$model"
+  no_training="left out, --model is trained"
+  own_backend=plain_cosine
+  no_back_end="none, plain cosine"
+  if [ -z "$backend" ] && [ -f "$model/backend/backend.json" ]; then
+    backend=$model/backend
+    backends=("$backend")
+  fi
+  [ -z "$backend" ] || no_back_end="left out, trained already"
+  learning=
+  [ "$score_norm" = none ] || [ "$cohort" = head ] || learning=true
+  [ "$calibrate $fuse" = "false false" ] || learning=true
+  for file in "${backends[@]}"; do
+    if [ -n "$file" ] && [ ! -d "$file" ]; then learning=true no_back_end=; fi
+  done
+}
+
+take_rate() {  # MODEL
+  local rate facts=$1/provenance.json
+  [ -f "$facts" ] || return 0
+  rate=$(sed -n 's/^ *"sample_rate_hz": \([0-9]*\),*$/\1/p' "$facts")
+  if [ "${given[*]/--sample?rate?hz/}" != "${given[*]}" ] && [ "$sample_rate_hz" != "$rate" ]; then
+    fail_usage "--sample-rate-hz $sample_rate_hz: the network of $1 takes $rate Hz; leave the option out"
+  fi
+  sample_rate_hz=${rate:-$sample_rate_hz}
+}
+
+fetch_model() {
+  local name
+  name=$(published_name "$1")
+  [ -z "$name" ] || run python3 -m steps.fetch_pretrained "$name" "$1"
+}
