@@ -12,7 +12,7 @@ Shapes: ``N`` files, ``E`` embedding.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -259,7 +259,8 @@ class LoadedModel:
         another model, or the recording cannot be used.
         """
         identifier = self.identifier(gallery, false_alarm_rate, threshold)
-        return identifier.identify(self.embed_recording(audio, sample_rate_hz), top)
+        result = identifier.identify(self.embed_recording(audio, sample_rate_hz), top)
+        return replace(result, remarks=(*identifier.remarks(), *result.remarks))
 
     def identifier(
         self, gallery: str | Path, false_alarm_rate: float = 0.01, threshold: Path | None = None

@@ -21,7 +21,8 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("identify")
     digest = make_calibrated_model(folder / "model").digest
     curve = [[0.9, 0.05, 0.1], [0.985, 0.0, 0.01]]
-    fitted = Threshold(digest, 0.985, Calibration(-197, 200), false_alarms=curve)
+    calibration = Calibration(-197, 200)
+    fitted = Threshold(digest, 0.985, calibration, false_alarms=curve, marks=["made up"])
     write_threshold(folder / "threshold.json", fitted)
     model = load_model(folder / "model")
     for name, hz in PITCHES.items():
@@ -132,6 +133,7 @@ def test_a_python_call_identifies_too(base):
         false_alarm_rate=0.05,
     )
     assert (result.name, result.decision) == ("Bob", "identified")
+    assert result.remarks == ("made up",)
 
 
 @pytest.mark.slow
