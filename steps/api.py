@@ -12,7 +12,7 @@ Shapes: ``N`` files, ``E`` embedding.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +30,7 @@ from utils.pretrained.weights import weights_as_bytes
 if TYPE_CHECKING:
     from steps.models import EmbeddingNetwork
     from utils.embeddings.recordings import EmbeddedRecording, Limits, Side
+    from utils.galleries import Enrolment, Identification, Identifier
     from utils.scoring.verification import ModelScoring, OperatingPoint, Rule
 
 Audio = str | Path | np.ndarray
@@ -220,6 +221,56 @@ class LoadedModel:
         from utils.scoring.verification import OperatingPoint
 
         return self.scoring.rule(threshold, operating_point or OperatingPoint())
+
+    def enrol(
+        self,
+        gallery: str | Path,
+        name: str,
+        files: Sequence[Audio],
+        *,
+        add: bool = False,
+        sample_rate_hz: int | None = None,
+        threshold: Path | None = None,
+    ) -> "Enrolment":
+        """Enrol a person into the file of a gallery, or ``add`` recordings to one.
+
+        UserError: the name is enrolled already, a recording cannot be used, or differs from the
+        others (by the model's calibration or a threshold).
+        """
+        from utils.galleries import Checker, enrol_person
+
+        checker = Checker(self.scoring, self.rule(threshold))
+        recordings = (self.embed_recording(file, sample_rate_hz) for file in files)
+        return enrol_person(Path(gallery), self.digest, name, recordings, checker, add)
+
+    def identify(
+        self,
+        gallery: str | Path,
+        audio: Audio,
+        *,
+        top: int = 5,
+        false_alarm_rate: float = 0.01,
+        sample_rate_hz: int | None = None,
+        threshold: Path | None = None,
+    ) -> "Identification":
+        """Who of a gallery speaks in a recording: the first people, and the decision.
+
+        ``false_alarm_rate`` is that of the whole gallery.  UserError: the gallery is empty or of
+        another model, or the recording cannot be used.
+        """
+        identifier = self.identifier(gallery, false_alarm_rate, threshold)
+        result = identifier.identify(self.embed_recording(audio, sample_rate_hz), top)
+        return replace(result, remarks=(*identifier.remarks(), *result.remarks))
+
+    def identifier(
+        self, gallery: str | Path, false_alarm_rate: float = 0.01, threshold: Path | None = None
+    ) -> "Identifier":
+        """What identifies people of a gallery in recordings that are embedded already."""
+        from utils.galleries import Identifier, read_gallery
+
+        people = read_gallery(Path(gallery), self.digest)
+        rule = self.rule(threshold)
+        return Identifier(self.scoring, people, rule, false_alarm_rate, self.folder)
 
     def compare(
         self,

@@ -29,7 +29,11 @@ SPOKEN_BY = {
     "steps/import_model.py": ["steps/import_model.py"],
     "steps/extract.py": ["steps/extract.py"],  # others load the network without naming a checkpoint
     "steps/api.py": ["steps/verify.py"],
-    "utils/embeddings/recordings.py": ["steps/verify.py"],
+    "utils/embeddings/recordings.py": [
+        "steps/verify.py",
+        "steps/enrol.py",
+        "steps/identify.py",
+    ],
     "utils/scoring/verification.py": ["steps/verify.py"],
     "utils/foreign/assign.py": ["steps/import_model.py"],
     "utils/foreign/pickles.py": ["steps/import_model.py", "steps/import_embeddings.py"],
@@ -46,6 +50,17 @@ SPOKEN_BY = {
     "utils/data_dir/derive.py": ["steps/compute_vad.py", "steps/pack_audio.py", "steps/extract.py"],
     "utils/data_dir/directory.py": [],  # utils.data_dir validate --audio
     "utils/embeddings/inputs.py": [],  # utils.data_dir subset, which it names in two pieces
+    "steps/api.py": ["steps/verify.py", "steps/embed.py", "steps/identify.py"],
+    "utils/galleries/identification.py": ["steps/identify.py"],
+    "utils/metrics/operating_points.py": [
+        "steps/compare.py",
+        "steps/evaluate.py",
+        "steps/evaluate_scores.py",
+    ],
+    "utils/scoring/thresholds/recordings.py": [
+        "steps/fit_threshold.py",
+        "steps/compare_models.py",
+    ],
     "utils/trials/checked.py": ["steps/score.py"],
     "utils/embeddings/kaldi_folders.py": ["steps/import_kaldi.py"],
     "utils/embeddings/protocols.py": ["steps/extract.py"],

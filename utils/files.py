@@ -89,7 +89,7 @@ def temporary_path(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+def atomic_write(path: str | Path, mode: str = "w", *, private: bool = False) -> Iterator[IO]:
     """Open a file that appears under its name only when the block ends without an exception.
 
     Parameters
@@ -98,15 +98,23 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         Final name; missing parent folders are created.
     mode : str
         ``"w"`` (UTF-8, LF line ends) or ``"wb"``.
+    private : bool
+        Only its owner may read it, from the first byte on.
     """
     path = Path(path)
     make_folder(path.parent)
     temporary = temporary_path(path)
-    encoding = newline = None
+    encoding = newline = opener = None
     if "b" not in mode:
         encoding, newline = "utf-8", "\n"
+    if private:
+        temporary.unlink(missing_ok=True)  # it would keep its own mode
+        opener = _open_private
     try:
-        with naming(path), open(temporary, mode, encoding=encoding, newline=newline) as file:
+        with (
+            naming(path),
+            open(temporary, mode, encoding=encoding, newline=newline, opener=opener) as file,
+        ):
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -114,6 +122,11 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         temporary.unlink(missing_ok=True)
         raise
     publish(temporary, path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """A descriptor of a new file of mode 0600."""
+    return os.open(path, flags | os.O_EXCL, 0o600)
 
 
 def publish(temporary: Path, path: Path) -> None:

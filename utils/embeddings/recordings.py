@@ -54,10 +54,11 @@ class Limits:
     max_clipped_fraction: float = 0.01
 
     def __post_init__(self) -> None:
-        if min(self.min_speech_seconds, self.enrolment_seconds, self.test_seconds) < 0:
-            raise UserError(
-                "--min-speech-seconds, --enrolment-seconds, --test-seconds: expected 0 or more"
-            )
+        for name in ("min_speech_seconds", "enrolment_seconds", "test_seconds"):
+            seconds = getattr(self, name)
+            if not seconds >= 0:
+                option = name.replace("_", "-")
+                raise UserError(f"--{option}: {seconds:g}, expected 0 or more")
         if not 0 <= self.max_clipped_fraction <= 1:
             raise UserError(
                 f"--max-clipped-fraction: {self.max_clipped_fraction:g}, expected 0 to 1"
