@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from utils.audio import Channel
 from utils.cli import run
 from utils.errors import UserError
 
@@ -30,6 +31,7 @@ def compare_models(
     replicates: int = 1000,
     seed: int = 0,
     allow_broken: bool = False,
+    channel: Channel = 0,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> list[dict]:
     """Print the equal error rate of each model on the same trials, and the paired differences.
@@ -51,6 +53,8 @@ def compare_models(
         Of the draws.
     allow_broken : bool
         Leave out recordings that one of the models cannot use, instead of stopping.
+    channel : int or "mean"
+        Channel to use of recordings with several.
     device : str
         ``cpu`` or ``cuda``.
 
@@ -73,7 +77,7 @@ def compare_models(
     if len(models) < 2 or len({*models}) < len(models):
         raise UserError(f"{len(models)} models, expected two or more different ones to compare")
     drawing = make_drawing(replicates, seed, None, least=2)
-    loaded = [load_model(model, device) for model in models]
+    loaded = [load_model(model, device, channel) for model in models]
     recordings = distinct(list_recordings(folder, loaded[0].finder))
     vectors, used = _embed_all(recordings, loaded, allow_broken)
     embeddings = as_labels(used)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from utils.audio import Channel
 from utils.cli import run
 from utils.errors import UserError
 from utils.files import atomic_write
@@ -36,6 +37,7 @@ def fit_threshold(
     also_8khz: bool = False,
     also_2s: bool = False,
     allow_broken: bool = False,
+    channel: Channel = 0,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> dict:
     """Write ``threshold.json``: the lowest score that is accepted, and the errors to expect.
@@ -68,6 +70,8 @@ def fit_threshold(
         Fit the same for 2 s from the middle of each recording.
     allow_broken : bool
         Leave out recordings that cannot be used, instead of stopping.
+    channel : int or "mean"
+        Channel to use of recordings with several.
     device : str
         ``cpu`` or ``cuda``.
 
@@ -96,7 +100,7 @@ def fit_threshold(
 
     settings = _settings(p_target, c_miss, c_fa, enrol_files)
     changes = [name for name, chosen in (("8 kHz", also_8khz), ("2 s", also_2s)) if chosen]
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, channel)
     found = list_recordings(folder, loaded.finder)
     recordings = distinct(found)
     if len(found) > len(recordings):

@@ -40,6 +40,7 @@ utils.data_dir subset {packed}/train {new}/subset --per-speaker 1
 utils.data_dir split {packed}/train {new}/split --parts 2 --by-speaker
 utils.data_dir combine {packed}/train {packed}/dev {new}/combined
 utils.data_dir fix {new}/broken
+utils.data_dir export-audio {packed}/test {new}/recordings
 steps.make_feats {new}/dev conf/feats/fbank80.yaml --job 1/2
 steps.make_feats {new}/dev conf/feats/fbank80.yaml --job 2/2
 steps.collect_feats {new}/dev --jobs 2
@@ -52,6 +53,8 @@ steps.cross_calibrate {exp}/scores/test/cosine.scores {exp}/scores/test/cosine_c
   {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
 steps.evaluate_scores {exp}/scores/test/cosine.scores {new}/crossed.scores {packed}/test/trials \
   {new}/foreign --utt2spk {packed}/test/utt2spk --replicates 10
+steps.package {exp} {new}/model
+steps.embed {exp} {packed}/test {new}/embedded
 steps.export_arrays {exp}/embeddings/test {new}/test.npz
 steps.export_arrays {exp}/embeddings/test {new}/test.h5
 steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk \
@@ -71,12 +74,17 @@ steps.fetch_pretrained resemblyzer {new}/published --from {made}/weights.pt
 utils.plan.clean {plan} 7 {work} --yes true
 """
 # Those that leave no receipt: their outputs appear whole, so that a second call may find them done.
-WITHOUT_RECEIPT = ("utils.", "local.download", "steps.fetch_pretrained")
+WITHOUT_RECEIPT = (
+    *("utils.", "local.download", "steps.fetch_pretrained"),
+    *("steps.package", "steps.embed"),
+)
 # Why the others are not killed one by one.
 NOTHING_TO_KILL = {
     **dict.fromkeys(
         (
             "steps.identify",
+            "steps.compare_models",
+            "steps.verify",
             "utils.archive check",
             "utils.archive head",
             "utils.archive diff",
@@ -101,6 +109,7 @@ NOTHING_TO_KILL = {
     "utils.doctor": "measures the disk by files in a folder that it removes",
     "utils.foreign.child": "reads, for the process that started it",
     "steps.enrol": "replaces one file, which its own tests kill at each point",
+    "steps.fit_threshold": "writes one file, which appears whole",
     "utils.requirements": "has pip install what is not there yet",
 }
 

@@ -55,7 +55,7 @@ class Step:
         """Module, and the command in it where it has several."""
         return (
             f"{self.module} {self.words[0]}"
-            if self.module.startswith("utils.") and self.words[0].isalpha()
+            if self.module.startswith("utils.") and self.words[0].replace("-", "").isalpha()
             else self.module
         )
 
@@ -97,7 +97,7 @@ def remember_recordings(size: str, seed: int) -> None:
         def map(self, _, names, chunksize):
             return map(made.__getitem__, names)
 
-    module.voices().close()
+    module.speech_synthesiser().close()
     module.ProcessPoolExecutor = Remembered
 
 

@@ -28,7 +28,6 @@ SPOKEN_BY = {
     # Published networks have known bytes, whose keys and shapes their tables fit.
     "steps/import_model.py": ["steps/import_model.py"],
     "steps/extract.py": ["steps/extract.py"],  # others load the network without naming a checkpoint
-    "steps/api.py": ["steps/verify.py"],
     "utils/embeddings/recordings.py": [
         "steps/verify.py",
         "steps/enrol.py",
@@ -52,11 +51,6 @@ SPOKEN_BY = {
     "utils/embeddings/inputs.py": [],  # utils.data_dir subset, which it names in two pieces
     "steps/api.py": ["steps/verify.py", "steps/embed.py", "steps/identify.py"],
     "utils/galleries/identification.py": ["steps/identify.py"],
-    "utils/metrics/operating_points.py": [
-        "steps/compare.py",
-        "steps/evaluate.py",
-        "steps/evaluate_scores.py",
-    ],
     "utils/scoring/thresholds/recordings.py": [
         "steps/fit_threshold.py",
         "steps/compare_models.py",
