@@ -72,11 +72,22 @@ def refuse_unusable(source: Path, where: str) -> None:
     if not source.is_dir():
         raise UserError(
             f"{where}: {source}: no such folder, expected a finished experiment or a model folder"
+            f"{_note_of_others(source)}"
         )
     try:
         finished_training(source)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
+
+
+def _note_of_others(source: Path) -> str:
+    """Finished experiments beside a missing one whose names begin alike, for a message."""
+    stem = source.name.partition("-")[0]
+    found = source.parent.glob(f"{stem}*/receipts/train.json")
+    names = sorted(path.parents[1].name for path in found)
+    if not names:
+        return "; train it first"
+    return f"; beside it there are {', '.join(names)}: give the path of one"
 
 
 def finished_training(experiment: Path) -> dict:
