@@ -139,7 +139,8 @@ def test_a_name_without_a_folder_is_the_experiment_beside_it(corpus, source, tmp
     train(corpus / "train", corpus / "dev", config, output, num_threads=1, steps=1)
     assert said(output)["source"]["name"] == "first"
     output = source.with_name("first_lm-tiny")
-    with pytest.raises(UserError, match="first-tiny: no such folder.*; beside it there are first, first_lm: give"):
+    others = "beside it there are first, first_lm: give the path of one"
+    with pytest.raises(UserError, match=f"first-tiny: no such folder.*; {others}"):
         train(corpus / "train", corpus / "dev", config, output, num_threads=1, steps=1)
 
 

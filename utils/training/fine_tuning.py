@@ -97,7 +97,7 @@ def start(
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = " ".join(str(error).split())[:200]
         raise UserError(f"{where}: {path}: does not fit {source}/config.yaml: {reason}") from None
     origins: dict[str, dict] = {"network": {"taken": list(weights), "new": [], "left": []}}
     head = None
