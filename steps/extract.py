@@ -238,6 +238,11 @@ def load_network(source: Path, checkpoint: str = "average") -> tuple["EmbeddingN
 
     config = read_yaml(source / "config.yaml")
     network = build(MODELS, config["model"], f"{source}/config.yaml: model")
+    if is_model(source) and checkpoint != "average":
+        raise UserError(
+            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
+            "the option out"
+        )
     path, weights = read_network_weights(source, checkpoint)
     try:
         network.load_state_dict(weights)

@@ -101,20 +101,15 @@ def load_newest(folder: Path) -> dict | None:
 
 
 def read_network_weights(source: Path, checkpoint: str = "average") -> tuple[Path, dict]:
-    """File and weights of the network of an experiment or of a model folder.
+    """File and weights of the network of an experiment or of a model folder, which has one only.
 
-    UserError: they are missing or damaged, or a model folder is asked for a checkpoint.
+    UserError: they are missing or damaged.
     """
     if not is_model(source):
         path = source / "checkpoints" / f"{checkpoint}.pt"
         return path, load_checkpoint(path)["network"]
     import torch
 
-    if checkpoint != "average":
-        raise UserError(
-            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
-            "the option out"
-        )
     path = open_model(source).folder / WEIGHTS
     tensors = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
     return path, tensors
