@@ -125,6 +125,7 @@ def test_without_speeds_the_rows_of_the_original_speakers_stay(corpus, source, t
     assert torch.equal(first(exp, "loss")["weight_NE"], last_head(source)[:4])
 
 
+@pytest.mark.slow
 def test_a_phase_without_speeds_keeps_the_rows_of_the_original_speakers(corpus, tmp_path):
     phases = "phases:\n  - {name: first}\n  - {name: margin, weights_from: previous_with_loss, "
     config = write_config(corpus, tmp_path / "x.yaml", phases, "augmentation: null}\n")
@@ -133,6 +134,7 @@ def test_a_phase_without_speeds_keeps_the_rows_of_the_original_speakers(corpus, 
     assert torch.equal(first(tmp_path / "exp", "loss")["weight_NE"], before[:4])
 
 
+@pytest.mark.slow
 def test_a_name_without_a_folder_is_the_experiment_beside_it(corpus, source, tmp_path):
     config = write_config(corpus, tmp_path / "first_lm.yaml", "start_from: first\n")
     output = source.with_name("first_lm")
@@ -189,6 +191,7 @@ def test_frozen_names_stay_and_the_optimiser_holds_the_others(corpus, source, tm
     assert sum(len(group["params"]) for group in state["optimizer"]["param_groups"]) == 1
 
 
+@pytest.mark.slow
 def test_a_phase_may_freeze_other_names(corpus, source, tmp_path):
     phases = (
         "freeze: [network.*]\nphases:\n  - {name: head}\n"
@@ -261,12 +264,16 @@ def test_an_experiment_that_is_not_finished_is_refused(corpus, source, tmp_path,
         stop_after(1, patch, signal.SIGTERM)
         with pytest.raises(UserError, match="stopped by SIGTERM"):
             train(corpus / "train", corpus / "dev", config, tmp_path / "half", num_threads=1)
-    with pytest.raises(UserError, match=r"start_from: .*has finished \(.*step 1 of 2.*\); fi"):
+    with pytest.raises(UserError, match="start_from: .*; it is running: step .*; wait until it is"):
+        fine_tune(corpus, tmp_path, tmp_path / "half")
+    (tmp_path / "half" / "log" / "progress.json").unlink()
+    with pytest.raises(UserError, match="it is interrupted: step 1 of 2; finish it with steps.t"):
         fine_tune(corpus, tmp_path, tmp_path / "half")
     with pytest.raises(UserError, match="none: no such folder, expected a finished experiment"):
         fine_tune(corpus, tmp_path, tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_stopped_it_resumes_to_the_same_weights(corpus, source, others, tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()

@@ -95,11 +95,13 @@ def finished_training(experiment: Path) -> dict:
     path = experiment / "receipts" / "train.json"
     receipt = read_receipt(path)
     if receipt is None:
-        progress = describe_progress(experiment)
-        note = f" ({progress})" if progress else ""
+        progress, remedy = describe_progress(experiment), "finish it with steps.train (stage 3)"
+        if progress.startswith("running"):
+            remedy = "wait until it is done"
+        if progress:
+            remedy = f"it is {progress}; {remedy}"
         raise UserError(
-            f"{path}: missing, expected an experiment whose training has finished{note}; finish it "
-            "with steps.train (stage 3)"
+            f"{path}: missing, expected an experiment whose training has finished; {remedy}"
         )
     fault = first_bad_output(experiment, receipt["outputs"])
     if fault:
