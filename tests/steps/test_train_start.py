@@ -267,7 +267,7 @@ def test_an_experiment_that_is_not_finished_is_refused(corpus, source, tmp_path,
     with pytest.raises(UserError, match="start_from: .*; it is running: step .*; wait until it is"):
         fine_tune(corpus, tmp_path, tmp_path / "half")
     (tmp_path / "half" / "log" / "progress.json").unlink()
-    with pytest.raises(UserError, match="it is interrupted: step 1 of 2; finish it with steps.t"):
+    with pytest.raises(UserError, match="it is interrupted: step 1; finish it with steps.train"):
         fine_tune(corpus, tmp_path, tmp_path / "half")
     with pytest.raises(UserError, match="none: no such folder, expected a finished experiment"):
         fine_tune(corpus, tmp_path, tmp_path / "none")

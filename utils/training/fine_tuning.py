@@ -161,7 +161,7 @@ def _find_head(
                 "set head: auto for class means"
             ) from None
         if rank_and_world()[0] == 0:
-            print(f"   {source}: {error}: its head is not used", file=sys.stderr)
+            print(f"   {source}: {error}; class means instead", file=sys.stderr)
         return None
     return head
 
