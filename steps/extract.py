@@ -25,7 +25,7 @@ from utils.files import atomic_write
 from utils.packed.facts import describe_augmentation, describe_cut, vad_when_packed
 from utils.pretrained import is_model, model_input, open_model
 from utils.pretrained.folder import PROTOCOL
-from utils.pretrained.training_data import training_data_facts
+from utils.pretrained.training_data import first_network, training_data_facts
 from utils.receipts import DONE, MODE, Task
 
 if TYPE_CHECKING:
@@ -234,11 +234,16 @@ def load_network(source: Path, checkpoint: str = "average") -> tuple["EmbeddingN
     """
     from steps.models import MODELS
     from utils.config import build
-    from utils.training.checkpoints import weights_digest
+    from utils.training.checkpoints import read_network_weights, weights_digest
 
     config = read_yaml(source / "config.yaml")
     network = build(MODELS, config["model"], f"{source}/config.yaml: model")
-    path, weights = _read_network_weights(source, checkpoint)
+    if is_model(source) and checkpoint != "average":
+        raise UserError(
+            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
+            "the option out"
+        )
+    path, weights = read_network_weights(source, checkpoint)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -253,32 +258,13 @@ def load_network(source: Path, checkpoint: str = "average") -> tuple["EmbeddingN
     precision = config.get("training", {}).get("precision")
     if precision:
         facts["training_precision"] = precision
+    origin = first_network(source)
+    if origin:
+        facts["started_from"] = origin
     statistics = describe_batch_norm(source, network)
     if statistics and checkpoint != "step-0000000":
         facts["training_batch_norm"] = statistics
     return network.eval(), facts
-
-
-def _read_network_weights(source: Path, checkpoint: str) -> tuple[Path, dict]:
-    """File and weights of the network of an experiment or of a model folder."""
-    from utils.training.checkpoints import load_checkpoint
-
-    if not is_model(source):
-        path = source / "checkpoints" / f"{checkpoint}.pt"
-        return path, load_checkpoint(path)["network"]
-    import torch
-
-    from utils.pretrained.folder import WEIGHTS
-    from utils.pretrained.weights import read_weights
-
-    if checkpoint != "average":
-        raise UserError(
-            f"--checkpoint {checkpoint}: {source} is a model folder, which has one network; leave "
-            "the option out"
-        )
-    path = open_model(source).folder / WEIGHTS
-    tensors = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
-    return path, tensors
 
 
 def describe_batch_norm(experiment: Path, network: "EmbeddingNetwork") -> str:

@@ -17,7 +17,6 @@ import yaml
 
 from utils.cli import run
 from utils.config import read_yaml
-from utils.data_dir import read_map
 from utils.embeddings.protocols import natural_protocol, read_protocol
 from utils.embeddings.provenance import MUST_AGREE, read_provenance
 from utils.errors import UserError
@@ -33,7 +32,7 @@ from utils.pretrained import (
 from utils.pretrained.calibration import CALIBRATION
 from utils.pretrained.card import make_card
 from utils.pretrained.folder import CONFIG, PROTOCOL, PROVENANCE, WEIGHTS
-from utils.receipts.contents import fingerprint, first_bad_output, read_receipt
+from utils.pretrained.training_data import training_data_facts
 from utils.scoring.packaging import (
     Scores,
     backend_contents,
@@ -41,6 +40,12 @@ from utils.scoring.packaging import (
     choose,
     list_backends,
     packaged_backend_digest,
+)
+from utils.training.source import (
+    class_speeds,
+    finished_training,
+    heard_speakers,
+    listed_speakers,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +114,7 @@ def package(
         trained on embeddings or scores of another network; the folder is another model.
     """
     refuse_model(experiment)
-    receipt = _finished_training(experiment)
+    receipt = finished_training(experiment)
     network, facts = _load(experiment, checkpoint)
     contents: dict[str, bytes | Path] = {
         CONFIG: experiment / "config.yaml",
@@ -160,21 +165,6 @@ def package(
     }
 
 
-def _finished_training(experiment: Path) -> dict:
-    """The receipt of the training; UserError where it is missing, or its outputs are."""
-    path = experiment / "receipts" / "train.json"
-    receipt = read_receipt(path)
-    if receipt is None:
-        raise UserError(
-            f"{path}: missing, expected an experiment whose training has finished; finish it with "
-            "steps.train (stage 3)"
-        )
-    fault = first_bad_output(experiment, receipt["outputs"])
-    if fault:
-        raise UserError(f"{fault}; train the network again (stage 3)")
-    return receipt
-
-
 def _load(experiment: Path, checkpoint: str) -> "tuple[EmbeddingNetwork, dict]":
     """The network, and facts for the provenance."""
     from steps.extract import load_network
@@ -216,17 +206,13 @@ def _refuse_other_threshold(path: Path, scores: Scores) -> None:
 
 def _training_speakers(receipt: Mapping) -> list[str] | None:
     """Speakers of the training data in the order of the classes; None where they are not known."""
-    entry = receipt["inputs"].get("train/utt2spk")
-    if entry is None:
-        return None
-    path = Path(entry["path"])
-    if not path.exists() or fingerprint(path) != entry["content"]:
+    speakers, entry = listed_speakers(receipt), receipt["inputs"].get("train/utt2spk")
+    if speakers is None and entry is not None:
         print(
-            f"{path}: not the list of the training any more: the model will not know its speakers, "
-            "and tests of them are not refused"
+            f"{entry['path']}: not the list of the training any more: the model will not know its "
+            "speakers, and tests of them are not refused"
         )
-        return None
-    return sorted(set(read_map(path).values()))
+    return speakers
 
 
 def _head(experiment: Path, checkpoint: str, speakers: list[str] | None) -> dict[str, bytes | Path]:
@@ -242,7 +228,12 @@ def _head(experiment: Path, checkpoint: str, speakers: list[str] | None) -> dict
         )
     head, hashed = rows[0].numpy(), None
     if speakers is not None:
-        head = head[: len(speakers)]  # further rows are voices at other speeds
+        speeds = class_speeds(read_yaml(experiment / "config.yaml").get("augmentation"))
+        block = len(head) // len(speeds)  # others are voices at other speeds
+        first = 0
+        if 1.0 in speeds:
+            first = speeds.index(1.0) * block
+        head = head[first : first + block]
         hashed = [hashed_speaker(name) for name in speakers]
     listed = {"speakers": speakers, "hashed": hashed}
     return {
@@ -259,9 +250,12 @@ def _provenance(
     imported, hashed = config.get("imported"), None
     if speakers is not None:
         hashed = sorted(hashed_speaker(name) for name in speakers)
-    num_speakers = config.get("num_speakers")
+    num_speakers, may_have_heard = config.get("num_speakers"), []
     if speakers is not None:
         num_speakers = len(speakers)
+    if training_data_facts(experiment):  # of the network that it began with
+        heard = heard_speakers(experiment)
+        hashed, may_have_heard = heard["speakers"], heard["may_have_heard"]
     lists = {}
     for label, entry in receipt["inputs"].items():
         if label.startswith("train/"):
@@ -275,7 +269,7 @@ def _provenance(
             "lists": lists,
             "num_speakers": num_speakers,
             "speakers": hashed,
-            "may_have_heard": [],
+            "may_have_heard": may_have_heard,
         },
     }
 

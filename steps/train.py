@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 from utils.cli import run
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
-from utils.pretrained import refuse_model
-from utils.receipts import Task
+from utils.pretrained import model_input, refuse_model
+from utils.receipts import MODE, Task
 from utils.training.experiment import (
     BEGUN,
     begin_experiment,
@@ -27,7 +27,8 @@ from utils.training.experiment import (
 )
 from utils.training.planned import check_planned_training
 from utils.training.precision import begun_precision, print_once, settle_precision
-from utils.training.settings import Settings, read_phases
+from utils.training.settings import Settings, read_phases, refuse_to_augment_features
+from utils.training.source import refuse_unusable
 from utils.training.values import (
     began_with,
     input_values,
@@ -37,12 +38,11 @@ from utils.training.values import (
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
-    from utils.augmentation.augmenter import Augmenter
     from utils.features.base import FrontEnd
     from utils.features.reader import FeatureReader
     from utils.packed.reader import PackedReader
     from utils.training.objective import Objective
-    from utils.training.sampling import CropDataset, NoAugmentation
+    from utils.training.sampling import CropDataset
     from utils.training.validation import DevTrials
 
 FORMAT = 1
@@ -148,7 +148,10 @@ def train(
     print_once.cache_clear()
     auto_folders: list[Path] = []  # of this phase and earlier ones, if they say precision: auto
     for settings in phases:
-        _refuse_to_augment_features(settings)
+        refuse_to_augment_features(settings)
+        settings.find_source(output)
+        if settings.source and not MODE.checking:
+            refuse_unusable(settings.source, settings.where("start_from"))
         home = settings.folder(output)
         inputs = _inputs(settings, arguments, before)
         if settings.auto_precision:
@@ -187,16 +190,6 @@ class Arguments:
         return self.dev_data != NO_DEV
 
 
-def _refuse_to_augment_features(settings: Settings) -> None:
-    """Refuse the section `augmentation` if the network reads features."""
-    if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
-        raise UserError(
-            f"{settings.where('augmentation')}: it is for waveforms, and this network reads "
-            "feats.scp; remove the section (spec_augment of the network is for features), "
-            "or augment copies before the features are made"
-        )
-
-
 def _inputs(settings: Settings, arguments: Arguments, before: Path | None) -> dict[str, Path]:
     """The inputs of a training besides its YAML, by label."""
     model = settings.sections["model"]
@@ -213,6 +206,8 @@ def _inputs(settings: Settings, arguments: Arguments, before: Path | None) -> di
     for name, folder in earlier.items():
         if folder:
             inputs[name] = folder / "receipts" / "train.json"
+    if settings.source:
+        inputs["start_from"] = model_input(settings.source)
     return inputs
 
 
@@ -350,7 +345,9 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     """Build every part: first those that show faults of the YAML, then those that open audio."""
     from utils.data_dir import read_map
     from utils.embeddings.inputs import open_inputs
+    from utils.training.fine_tuning import TrainingSet, start
     from utils.training.sampling import CropDataset
+    from utils.training.setup import freeze, open_augmentation
 
     train_data, crops = arguments.train_data, settings.crops
     utt2spk = read_map(train_data / "utt2spk")
@@ -364,13 +361,19 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
         order = crops.order(labels, arguments.seed)
     except ValueError as error:
         raise UserError(f"{settings.where('crops')}: {error}") from None
-    augment = _augmentation(settings, network, arguments)
+    dev_data = arguments.dev_data if arguments.validates else None
+    augment = open_augmentation(settings, network, train_data, dev_data, arguments.bank)
     keys, reader = open_inputs(train_data, network.front_end, arguments.root)
     if keys != list(utt2spk):
         raise UserError(
             f"{train_data}: wav.scp and utt2spk name different utterances; "
             "check it with python -m utils.data_dir validate"
         )
+    objective.to(arguments.device)
+    if settings.source:
+        training_set = TrainingSet(train_data, reader, speakers, labels)
+        weights = start(settings, objective, training_set, _registries()[0])
+    freeze(settings, objective)
     dataset = CropDataset(
         reader,
         labels,
@@ -384,7 +387,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     validate = None
     if arguments.validates:
         validate = _validation(arguments, network.front_end, keys, reader)
-    return Parts(objective.to(arguments.device), dataset, validate, weights, facts)
+    return Parts(objective, dataset, validate, weights, facts)
 
 
 def _validation(
@@ -402,22 +405,6 @@ def _validation(
     if arguments.centred_as is None or takes_mean(arguments.centred_as, FAMILIES):
         centre = draw_centre(keys, reader, arguments.seed)
     return DevTrials(arguments.dev_data, front_end, BACKENDS["cosine"], centre, arguments.root)
-
-
-def _augmentation(
-    settings: Settings, network: "EmbeddingNetwork", arguments: Arguments
-) -> "Augmenter | NoAugmentation":
-    """The augmentation of crops; none for features, after a check that dev features agree."""
-    from utils.embeddings.inputs import compare_features, made_features
-    from utils.features.precomputed import Precomputed
-    from utils.training.sampling import NoAugmentation
-
-    if not isinstance(network.front_end, Precomputed):
-        return settings.open_augmentation(arguments.bank, network.sample_rate_hz)
-    if arguments.validates:
-        made = made_features(arguments.train_data)
-        compare_features(arguments.dev_data, made, arguments.train_data)
-    return NoAugmentation()
 
 
 def _build_objective(

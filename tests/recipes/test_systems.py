@@ -47,6 +47,9 @@ def test_a_cpu_yaml_ends_with_error_rates(runs, path, tmp_path):
     config.write_text(yaml.safe_dump(options))
     workdir = runs.copy("mini", tmp_path)
     chosen = ["--config", config, "--steps", 2, "--num-threads", 1, "--sample-rate-hz", rate]
+    if "start_from" in options:
+        before = ROOT / "conf" / f"{options['start_from']}.yaml"
+        runs.run("mini", workdir, "--config", before, "--stop-stage", 3, *chosen[2:])
     text = runs.run("mini", workdir, *chosen)
     assert "stage 1: VAD decisions: done already" in text
     results = json.loads(next(workdir.glob(f"exp/{path.stem}-tiny*/results.json")).read_text())

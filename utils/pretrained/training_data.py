@@ -16,6 +16,7 @@ from utils.pretrained.folder import PROVENANCE, hashed_speaker, is_model
 
 TRAINING_DATA = "training_data"
 VOXCELEB, PUBLIC = "voxceleb", "public"  # in "may_have_heard"
+FIRST_WEIGHTS = "first_weights.json"  # of an experiment; it may name the network it began with
 VOXCELEB_SPEAKER = re.compile(r"id\d{5}")
 
 
@@ -46,18 +47,39 @@ class TrainedOn:
 
 
 def training_data_facts(source: Path) -> dict[str, dict]:
-    """What a model folder says of its training's speakers, for the provenance of embeddings.
+    """What is known of the speakers that a network has heard, for the provenance of embeddings.
 
-    Of an experiment nothing: its training data are named to the leakage guard.
+    Of an experiment only those of the network that it began with: its own training data are named
+    to the leakage guard.
     """
-    if not is_model(source):
-        return {}
-    recorded = read_json_object(source / PROVENANCE).get(TRAINING_DATA) or {}
+    if is_model(source):
+        recorded = read_json_object(source / PROVENANCE).get(TRAINING_DATA) or {}
+    else:
+        origin = read_first_network(source)
+        if origin is None:
+            return {}
+        recorded = origin[TRAINING_DATA]
     facts = {
         "speakers": recorded.get("speakers"),
         "may_have_heard": recorded.get("may_have_heard", []),
     }
     return {TRAINING_DATA: facts}
+
+
+def read_first_network(experiment: Path) -> dict | None:
+    """What first_weights.json says of the trained network that an experiment began with, if any."""
+    path = experiment / FIRST_WEIGHTS
+    if not path.exists():
+        return None
+    return read_json_object(path).get("source")
+
+
+def first_network(source: Path) -> str:
+    """Digest of the weights that a training began with; empty if they were random."""
+    if is_model(source):
+        return read_json_object(source / PROVENANCE).get("started_from", "")
+    origin = read_first_network(source) or {}
+    return origin.get("weights", "")
 
 
 def read_training_data(facts: Mapping[str, Any], where: Path) -> TrainedOn:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from utils.errors import UserError, is_resource_shortage
 from utils.files import atomic_write
+from utils.pretrained.folder import WEIGHTS, is_model, open_model
+from utils.pretrained.weights import read_weights
 from utils.training.torch_load import FAULTS, is_whole, load_plain
 
 if TYPE_CHECKING:
@@ -96,6 +98,21 @@ def load_newest(folder: Path) -> dict | None:
             "remove the folder to train from the beginning"
         )
     return None
+
+
+def read_network_weights(source: Path, checkpoint: str = "average") -> tuple[Path, dict]:
+    """File and weights of the network of an experiment or of a model folder, which has one only.
+
+    UserError: they are missing or damaged.
+    """
+    if not is_model(source):
+        path = source / "checkpoints" / f"{checkpoint}.pt"
+        return path, load_checkpoint(path)["network"]
+    import torch
+
+    path = open_model(source).folder / WEIGHTS
+    tensors = {name: torch.from_numpy(array) for name, array in read_weights(path).items()}
+    return path, tensors
 
 
 def average_weights(paths: list[Path]) -> dict:

@@ -14,10 +14,10 @@ import yaml
 from utils.config import first_difference
 from utils.errors import UserError
 from utils.files import atomic_write, move_aside, read_json_object, staging_folder
+from utils.pretrained.training_data import FIRST_WEIGHTS
 from utils.receipts.contents import fingerprint
 
 BEGUN = "begun.json"
-FIRST_WEIGHTS = "first_weights.json"
 YAMLS = ("augmentation",)  # labels of inputs that are a part of the resolved configuration
 TRAINING_FILES = (
     BEGUN,

@@ -4,9 +4,10 @@
 over several processes.
 """
 
-from collections.abc import Callable, Mapping
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
 
 
+BATCH_NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+
 class Objective(nn.Module):
     """Network and loss as one module, so that gradients of both are averaged over processes.
 
@@ -32,6 +36,36 @@ class Objective(nn.Module):
     def __init__(self, network: "EmbeddingNetwork", loss: nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
+        self._frozen_norms: tuple[nn.Module, ...] = ()  # in a tuple they keep their names
+
+    def freeze(self, patterns: Sequence[str]) -> int:
+        """Keep parameters whose names match, and statistics of their batch norms, as they are.
+
+        ``*`` in a pattern stands for any letters.  Returns how many numbers are frozen; ValueError
+        if a pattern matches no name, or nothing is left to train.
+        """
+        parameters = dict(self.named_parameters())
+        names = [*parameters, *(name for name, _ in self.named_buffers())]
+        for pattern in patterns:
+            if not fnmatch.filter(names, pattern):
+                raise ValueError(
+                    f"no parameter's name matches '{pattern}'; names are like {names[0]} and "
+                    f"{list(parameters)[-1]}"
+                )
+        frozen = [name for name in parameters if _matches(name, patterns)]
+        for name in frozen:
+            parameters[name].requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in parameters.values()):
+            raise ValueError("every parameter's name matches, and nothing is left to train")
+        self._frozen_norms = tuple(_norms_of(self, patterns))
+        return sum(parameters[name].numel() for name in frozen)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, but for frozen batch norms, whose statistics stay."""
+        super().train(mode)
+        for norm in self._frozen_norms:
+            norm.eval()
+        return self
 
     def forward(
         self,
@@ -60,6 +94,21 @@ class Objective(nn.Module):
                 if own[name].requires_grad:
                     scaled.append((own[name], factor))
         return scaled
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a name matches one of some patterns."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _norms_of(objective: Objective, patterns: Sequence[str]) -> Iterator[nn.Module]:
+    """The batch norms that have a parameter or a statistic whose name matches."""
+    for path, module in objective.named_modules():
+        if not isinstance(module, BATCH_NORMS):
+            continue
+        tensors = module.state_dict(prefix=f"{path}.")
+        if any(_matches(name, patterns) for name in tensors):
+            yield module
 
 
 class StudentObjective(Objective):
@@ -192,8 +241,7 @@ def load_teacher(
 
 def normalises_batches(module: nn.Module) -> bool:
     """Whether a module has BatchNorm, whose statistics come from the rows of one process."""
-    norms = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
-    return any(isinstance(part, norms) for part in module.modules())
+    return any(isinstance(part, BATCH_NORMS) for part in module.modules())
 
 
 def distributed(objective: Objective) -> DistributedDataParallel:

@@ -79,6 +79,8 @@ class Optimizer:
         by_factors: dict[tuple[float, float], list[torch.nn.Parameter]]
         by_factors = {(1.0, 1.0): [], (1.0, 0.0): []}  # of learning rate and weight decay
         for name, parameter in objective.named_parameters():
+            if not parameter.requires_grad:  # frozen
+                continue
             rate = _factor_by_prefix(name, self.factors["learning_rate_factors"])
             decay = _factor_by_prefix(name, self.factors["weight_decay_factors"])
             if name in without_decay:

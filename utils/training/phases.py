@@ -93,8 +93,12 @@ def split_phases(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, d
     for number, written_phase in enumerate(phases, start=1):
         own = {key: value for key, value in written_phase.items() if key not in PHASE_SECTIONS}
         is_last = number == len(phases)
-        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
         sections = dict(common)
+        if number > 1:
+            sections.pop("start_from", None)  # the first phase starts from it
+        if "freeze" in own:
+            sections["freeze"] = _check_patterns(own.pop("freeze"), f"{path}: phase {number}")
+        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
         for section in PHASE_SECTIONS:
             if section in written_phase:
                 options = written_phase[section]
@@ -116,6 +120,15 @@ def _check_section(options: object, section: str, where: str) -> None:
         raise UserError(f"{where}: found nothing, expected a mapping 'key: value'")
     if options is not None and not isinstance(options, dict):
         raise UserError(f"{where}: found {options!r}, expected a mapping 'key: value'")
+
+
+def _check_patterns(patterns: object, where: str) -> list[str]:
+    """The list `freeze` of a phase; nothing stands for an empty one."""
+    if patterns is None:
+        return []
+    if not isinstance(patterns, list) or not all(isinstance(name, str) for name in patterns):
+        raise UserError(f"{where}: freeze: found {patterns!r}, expected a list of strings")
+    return patterns
 
 
 def override_section(common: Mapping | None, options: Mapping | None) -> dict | None:

@@ -1,17 +1,19 @@
 """The YAML of a training: all sections but those of network and loss, checked without torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
 from utils.config import build, check_options, make, read_yaml, resolved_options
+from utils.embeddings.inputs import takes_features
 from utils.errors import UserError
 from utils.training.crops import CropOptions, resolved_crops
 from utils.training.optimizers import OPTIMIZERS, Optimizer
 from utils.training.phases import Phase, split_phases
 from utils.training.schedules import SCHEDULES, Schedule
+from utils.training.source import StartOptions, find_source
 
 Precision = Literal["fp32", "bf16", "auto"]
 
@@ -28,6 +30,8 @@ class _Sections:
     augmentation: dict | None = None
     training: dict
     teacher: dict | None = None
+    start_from: str | dict | None = None
+    freeze: list[str] | None = None
     phases: list[dict] | None = None
 
 
@@ -144,6 +148,9 @@ class Settings:
     teacher: TeacherOptions | None
     augmentation_path: Path | None = None  # of the YAML that replaces the section
     phase: Phase | None = None
+    start: StartOptions | None = None
+    freeze: Sequence[str] = ()  # patterns of names of parameters
+    source: Path | None = None  # folder of the trained network to start from; set by steps.train
     auto_precision: bool = False  # whether the YAML says precision: auto
 
     def __post_init__(self):
@@ -171,6 +178,11 @@ class Settings:
             return before
         return Path(self.teacher.experiment)
 
+    def find_source(self, experiment: Path) -> None:
+        """Set the folder of the trained network to start from, if the YAML names one."""
+        if self.start:
+            self.source = find_source(self.start.source, self.path, experiment)
+
     def folder(self, experiment: Path) -> Path:
         """The folder of this training: the experiment, or a folder in it for earlier phases."""
         if self.phase is None or self.phase.is_last:
@@ -187,7 +199,7 @@ class Settings:
     def resolved(self, models: Mapping[str, Callable], losses: Mapping[str, Callable]) -> dict:
         """All sections with their defaults, for config.yaml; takes the two registries."""
         section = self.sections.get
-        resolved = {
+        resolved: dict[str, dict | list] = {
             "model": resolved_options(models, section("model")),
             "loss": resolved_options(losses, section("loss")),
             "optimizer": resolved_options(OPTIMIZERS, section("optimizer")),
@@ -198,9 +210,23 @@ class Settings:
         }
         if self.teacher:
             resolved["teacher"] = resolved_options(TeacherOptions, section("teacher"))
+        if self.start:
+            resolved["start_from"] = resolved_options(StartOptions, section("start_from"))
+        if self.freeze:
+            resolved["freeze"] = list(self.freeze)
         if self.phase:
             resolved["phase"] = vars(self.phase)
         return resolved
+
+
+def refuse_to_augment_features(settings: Settings) -> None:
+    """Refuse the section `augmentation` if the network reads features."""
+    if takes_features(settings.sections["model"]) and settings.sections.get("augmentation"):
+        raise UserError(
+            f"{settings.where('augmentation')}: it is for waveforms, and this network reads "
+            "feats.scp; remove the section (spec_augment of the network is for features), "
+            "or augment copies before the features are made"
+        )
 
 
 def read_settings(
@@ -225,6 +251,9 @@ def read_phases(
     if augmentation is not None:
         policy = read_yaml(augmentation)
     settings = []
+    source = written.get("start_from")
+    if isinstance(source, str):
+        written["start_from"] = {"source": source}
     for phase, sections in split_phases(written, path):
         if steps is not None:
             training = dict(sections["training"])
@@ -247,6 +276,9 @@ def _settings(
     teacher = None
     if sections.get("teacher") is not None:
         teacher = make(TeacherOptions, sections["teacher"], where("teacher"))
+    start = None
+    if sections.get("start_from") is not None:
+        start = make(StartOptions, sections["start_from"], where("start_from"))
     settings = Settings(
         path,
         sections,
@@ -258,6 +290,8 @@ def _settings(
         teacher=teacher,
         augmentation_path=augmentation,
         phase=phase,
+        start=start,
+        freeze=sections.get("freeze") or (),
     )
     is_first = phase is None or phase.number == 1
     if teacher and teacher.experiment == "previous" and is_first:

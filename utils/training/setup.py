@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from utils.augmentation.augmenter import Augmenter
+from utils.config import read_yaml
+from utils.embeddings.inputs import compare_features, made_features
 from utils.errors import UserError
+from utils.features.precomputed import Precomputed
+from utils.pretrained.training_data import read_first_network
 from utils.torch_device import rank_and_world
 from utils.training.checkpoints import take_weights, trained_weights
-from utils.training.objective import StudentObjective, load_teacher
+from utils.training.fine_tuning import rows_of_speeds
+from utils.training.objective import Objective, StudentObjective, load_teacher
+from utils.training.sampling import NoAugmentation
 from utils.training.schedules import Moment
 from utils.training.settings import Settings
+from utils.training.source import class_speeds
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
@@ -93,17 +101,19 @@ def first_weights(
     Returns for both the names ``taken``, ``new`` and ``left`` (see `take_weights`), or nothing if
     the phase starts with random weights.  UserError if the weights do not fit.
     """
-    phase = settings.phase
+    phase, augmentation = settings.phase, settings.sections.get("augmentation")
     if phase is None or phase.weights_from == "random":
         return {}
     assert before is not None  # the first phase takes none
     states = trained_weights(before)
-    origins = {}
+    origins: dict[str, dict] = {}
     for name, module, state in zip(("network", "loss"), (network, loss), states, strict=True):
         if name == "loss" and phase.weights_from == "previous":
             origins[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
             continue
         try:
+            if name == "loss":
+                state = rows_of_speeds(state, _speeds(before), class_speeds(augmentation))
             origins[name] = take_weights(module, state)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
@@ -117,7 +127,43 @@ def first_weights(
                 f"   {phase.title}: {name}: {numbers} (tensors by name: first_weights.json)",
                 file=sys.stderr,
             )
+    source = read_first_network(before)
+    if source:
+        origins["source"] = source
     return origins
+
+
+def _speeds(experiment: Path) -> tuple[float, ...]:
+    """The speeds that make classes in a training."""
+    return class_speeds(read_yaml(experiment / "config.yaml").get("augmentation"))
+
+
+def freeze(settings: Settings, objective: Objective) -> None:
+    """Freeze the parameters that the settings name; UserError if a pattern matches none."""
+    if not settings.freeze:
+        return
+    try:
+        number = objective.freeze(settings.freeze)
+    except ValueError as error:
+        raise UserError(f"{settings.where('freeze')}: {error}") from None
+    if rank_and_world()[0] == 0:
+        total = sum(parameter.numel() for parameter in objective.parameters())
+        print(f"   {number:,} of {total:,} parameters are frozen", file=sys.stderr)
+
+
+def open_augmentation(
+    settings: Settings,
+    network: "EmbeddingNetwork",
+    train_data: Path,
+    dev_data: Path | None,
+    bank: Path | None,
+) -> Augmenter | NoAugmentation:
+    """The augmentation of crops; none for features, after a check that dev features agree."""
+    if not isinstance(network.front_end, Precomputed):
+        return settings.open_augmentation(bank, network.sample_rate_hz)
+    if dev_data is not None:
+        compare_features(dev_data, made_features(train_data), train_data)
+    return NoAugmentation()
 
 
 def add_teacher(

@@ -14,7 +14,12 @@ from utils.training.progress import INTERRUPTED, describe_progress
 from utils.training.settings import Settings
 
 AUGMENTATION = "augmentation"
-SECTIONS = (*PHASE_SECTIONS, "phase")  # of config.yaml, those that come from a YAML
+SECTIONS = (
+    *PHASE_SECTIONS,
+    "start_from",
+    "freeze",
+    "phase",
+)  # of config.yaml, those that come from a YAML
 
 # gives networks and losses; called only to resolve values, since it imports torch
 Registries = Callable[[], tuple[Mapping[str, type], Mapping[str, type]]]
@@ -44,7 +49,7 @@ def option_values(settings: Settings, folder: Path, registries: Registries) -> d
             now=lambda: {section: _now(settings, registries).get(section)},
             before=lambda _: _select(read_claim(folder)["config"], [section]) or None,
             plain={section: settings.sections[section]},
-            completed=_completed,
+            completed=completed,
         )
 
     return {f"option {section}": of_section(section) for section in settings.sections}
@@ -56,7 +61,7 @@ def began_with(settings: Settings, folder: Path, registries: Registries) -> bool
     values = Values(
         now=lambda: _now(settings, registries),
         plain=_select(settings.sections, SECTIONS),
-        completed=_completed,
+        completed=completed,
     )
     return bool(recorded) and not any(values.changes("", _select(recorded, SECTIONS)))
 
@@ -96,7 +101,7 @@ def _values_of_sections(
             now=lambda: _select(_now(settings, registries), sections),
             before=lambda _: _select(read_claim(folder)["config"], sections) or None,
             plain=_select(settings.sections, sections),
-            completed=_completed,
+            completed=completed,
         )
     folders = {_title(settings): settings.folder(output) for settings in phases}
 
@@ -114,7 +119,7 @@ def _values_of_sections(
             _title(settings): _select(_now(settings, registries), sections) for settings in phases
         },
         before=before,
-        completed=lambda values: {title: _completed(each) for title, each in values.items()},
+        completed=lambda values: {title: completed(each) for title, each in values.items()},
     )
 
 
@@ -131,10 +136,10 @@ def _select(values: Mapping, sections: Sequence[str]) -> dict:
 
 def _now(settings: Settings, registries: Registries) -> dict:
     """Today's values of a training."""
-    return _completed(settings.resolved(*registries()))
+    return completed(settings.resolved(*registries()))
 
 
-def _completed(values: Mapping) -> dict:
+def completed(values: Mapping) -> dict:
     """Values with the defaults of the front end, which config.yaml keeps as written."""
     from utils.features.registry import FRONT_ENDS
 

@@ -14,7 +14,9 @@ from utils.embeddings.protocols import Crops, WholeUtterance
 from utils.errors import UserError
 
 CONF = Path(__file__).parents[3] / "conf"
-CPU_CONFIGS = sorted(path for path in CONF.glob("*_cpu.yaml") if "model" in read_yaml(path))
+CPU_CONFIGS = sorted(
+    path for path in CONF.glob("*_cpu.yaml") if "start_from" not in read_yaml(path)
+)
 
 
 def make_reader(network):

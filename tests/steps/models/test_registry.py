@@ -14,7 +14,15 @@ from utils.features.precomputed import Precomputed
 
 ROOT = Path(__file__).parents[3]
 CONF = ROOT / "conf"
-CONFIGS = sorted(path for path in CONF.glob("*.yaml") if "model" in read_yaml(path))
+
+
+def has_own_network(path):
+    """Whether a YAML describes a network that it does not take from another training."""
+    sections = read_yaml(path)
+    return "model" in sections and "start_from" not in sections
+
+
+CONFIGS = sorted(path for path in CONF.glob("*.yaml") if has_own_network(path))
 CPU_CONFIGS = [path for path in CONFIGS if path.stem.endswith("_cpu")]
 LARGEST = "ghostvlad_l"  # building it takes seconds
 
