@@ -55,6 +55,7 @@ def compare_runs(
     scorers: list[str] | None = None,
     replicates: int = 1000,
     seed: int = 0,
+    operating_points: str | None = None,
 ) -> dict:
     """Write in what two trainings differ, their learning curves and paired error rates.
 
@@ -76,6 +77,8 @@ def compare_runs(
         Draws of the test speakers, at least 2.
     seed : int
         Of the draws.
+    operating_points : str, optional
+        As for ``steps.evaluate``.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def compare_runs(
     Raises
     ------
     UserError
-        A training has not finished, both were evaluated on different data, or as
+        A training has not finished, both were evaluated on different trials, or as
         ``steps.compare``.
     """
     experiments = [first, second]
@@ -96,7 +99,7 @@ def compare_runs(
             f"{first} and {second}: two experiments with the same folder name; copy one"
         )
     inputs = run_inputs(first) | run_inputs(second)
-    drawing = make_drawing(replicates, seed, None, least=2)
+    drawing = make_drawing(replicates, seed, operating_points, least=2)
     if data is None:
         data = evaluated_data(experiments)
     files: dict[str, Files] = {}
@@ -106,7 +109,12 @@ def compare_runs(
         files = common_files(data, experiments, scorers)
         inputs |= score_receipts(files) | fold_inputs(folders, list(files))
         inputs |= evaluation_receipts(experiments)
-    options = {"experiments": [first.name, second.name], "replicates": replicates, "seed": seed}
+    options = {
+        "experiments": [first.name, second.name],
+        "replicates": replicates,
+        "seed": seed,
+        "operating_points": list(drawing.points),
+    }
     task = Task(output, "compare_runs", format=FORMAT, inputs=inputs, options=options)
     one, other = read_run(first), read_run(second)
     found = compare_two_runs(one, other)
@@ -142,23 +150,28 @@ def _why_no_rates(data: Path | None, files: Mapping[str, Files]) -> str:
 def evaluated_data(experiments: Sequence[Path]) -> Path | None:
     """The folder of test sets that `steps.evaluate` read for the experiments; None without any.
 
-    UserError: they are different folders.
+    UserError: the trials of a set are not the same, or the folder is not there any more.
     """
-    folders: dict[Path, Path] = {}
+    trials: dict[str, dict] = {}  # label -> path and content
+    folders: list[Path] = []
     for experiment in experiments:
         receipt = read_receipt(experiment / "receipts" / "evaluate.json")
         if receipt is None:
             continue
         for label, entry in receipt["inputs"].items():
-            if label.endswith("/trials"):
-                folders[Path(entry["path"]).parents[1]] = experiment
-    if len(folders) > 1:
-        listed = ", ".join(f"{experiment}: {folder}" for folder, experiment in folders.items())
-        raise UserError(
-            f"the experiments were evaluated on different data ({listed}); name by --data the "
-            "folder whose trials both have scored"
-        )
-    return next(iter(folders), None)
+            if not label.endswith("/trials"):
+                continue
+            known = trials.setdefault(label, entry)
+            if known["content"] != entry["content"]:
+                raise UserError(
+                    f"the experiments were evaluated on different trials ({known['path']}, "
+                    f"{entry['path']}); name by --data the folder whose trials both have scored"
+                )
+            folders.append(Path(entry["path"]).parents[1])
+    present = [folder for folder in folders if folder.is_dir()]
+    if folders and not present:
+        raise UserError(f"{folders[0]}: no such folder; name by --data where the test sets are")
+    return next(iter(present), None)
 
 
 def common_files(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from utils.audio import Channel
 from utils.augmentation.augmenter import resolved_augmentation
 from utils.cli import run
-from utils.config import canonical_override, parse_override, read_yaml
+from utils.config import override_option, read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task, Values, data_dir_inputs, read_receipt
@@ -106,20 +106,13 @@ def illustrate(
     inputs |= _list_inputs("packed", packed, "wav.scp", "utt2spk", "utt2num_samples")
     if bank and settings.augmentation.uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
-    options: dict[str, object] = {
-        "utterances": utterances,
-        "seed": seed,
-        "channel": channel,
-        "root": root,
-    }
-    if override:
-        options["override"] = canonical_override(parse_override(override))
+    options = {"utterances": utterances, "seed": seed, "channel": channel, "root": root}
     task = Task(
         output,
         "illustrate",
         format=FORMAT,
         inputs=inputs,
-        options=options,
+        options=options | override_option(override),
         values=_values(settings, output.parent, augmentation),
     )
     if task.is_done():

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
-from utils.config import canonical_override, parse_override
+from utils.config import override_option
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
 from utils.pretrained import refuse_model
@@ -242,10 +242,8 @@ def _task(
     # an earlier phase depends on its own sections only
     if settings.is_last:
         inputs = inputs | {"config": settings.path}
-        if arguments.override:
-            options["override"] = canonical_override(parse_override(arguments.override))
-        with_augmentation = arguments.augmentation is not None
-        values = input_values(phases, output, with_augmentation, _registries)
+        options |= override_option(arguments.override)
+        values = input_values(phases, output, arguments.augmentation is not None, _registries)
     else:
         options |= settings.sections
         values = option_values(settings, home, _registries)

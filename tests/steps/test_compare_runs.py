@@ -100,15 +100,20 @@ def test_error_rates_are_paired_on_the_data_of_the_evaluation(work, capsys):
 
 
 @pytest.mark.slow
-def test_experiments_that_were_evaluated_on_different_data_are_refused(work):
+def test_experiments_that_were_evaluated_on_different_trials_are_refused(work):
     for name, noise, seed in (("one", 0.7, 0), ("other", 5.0, 1)):
         shutil.rmtree(work / "data", ignore_errors=True)
         write_data(work / "data" / "test")
+        trials = work / "data" / "test" / "trials"
+        if name == "other":
+            trials.write_text(trials.read_text().partition("\n")[2])
         make_system(work / "exp" / name, noise, seed)
         shutil.copytree(work / "data", work / f"data_{name}")
         evaluate(work / "exp" / name, work / f"data_{name}", replicates=2)
-    with pytest.raises(UserError, match=r"evaluated on different data \(.*; name by --data"):
+    with pytest.raises(UserError, match=r"evaluated on different trials \(.*; name by --data"):
         compared(work)
+    counts, _ = compared(work, data=work / "data_other", replicates=2)
+    assert counts["pairs"] == 1
 
 
 def test_a_training_that_has_not_finished_is_refused(work):

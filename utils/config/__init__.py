@@ -12,6 +12,7 @@ from utils.config.override import (
     canonical_override,
     override_leaves,
     override_name,
+    override_option,
     parse_override,
     section_of_override,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "merge",
     "override_leaves",
     "override_name",
+    "override_option",
     "parse_override",
     "read_yaml",
     "resolved_options",

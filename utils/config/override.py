@@ -135,6 +135,13 @@ def canonical_override(values: Mapping) -> str:
     return ",".join(f"{key}={_canonical(value)}" for key, value in leaves)
 
 
+def override_option(text: str | None) -> dict[str, str]:
+    """The option of a Task that stands for an override; none without an override."""
+    if text is None:
+        return {}
+    return {"override": canonical_override(parse_override(text))}
+
+
 def override_name(values: Mapping) -> str:
     """The part of a folder's name: last key and value, and a digest.
 
