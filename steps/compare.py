@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
 from utils.cli import run
 from utils.errors import UserError
@@ -46,7 +45,7 @@ from utils.pretrained import refuse_model
 from utils.receipts import MODE, Task
 from utils.report.comparison import differences_part
 from utils.report.facts import facts_part
-from utils.report.page import page
+from utils.report.page import Section, page
 from utils.report.render import NOTHING
 from utils.report.results import comparison_cards, set_sections, sound_folders
 from utils.report.trials import Players, Sounds
@@ -143,26 +142,13 @@ def compare(
         parts: list[Compared] = []
         for name in names:
             parts += compare_sets(data, name, files[name], leaks, drawing)
-        title = " · ".join(folder.name for folder in experiments[:each])
-        about = {folder.name: about_system(folder) for folder in experiments[:each]}
-        differences: list[dict] = []
-        for part in parts:
-            differences += part.differences
-            for curve in part.curves:
-                curve["about"] = about[curve["system"]]
         sounds = {name: set_sounds(data, name) for name in names}
         page_players = Players()
         if not players:
             page_players = Players(0)
-        facts = NOTHING.join(facts_part(folder, folder.name) for folder in experiments)
-        write_comparison(output, title, facts, parts, sounds, page_players)
-        counts = {
-            "systems": each,
-            "folds": len(data),
-            "test_sets": len(names),
-            "pairs": len(differences),
-            "clear": sum(is_clear(entry) for entry in differences),
-        }
+        write_comparison(output, experiments, parts, sounds, page_players)
+        counts = {"systems": each, "folds": len(data), "test_sets": len(names)}
+        counts |= count_pairs(parts)
         task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
         print_summary(output)
@@ -345,18 +331,23 @@ def set_sounds(data: Sequence[Path], name: str) -> Sounds:
     return Sounds(*folders)
 
 
+def count_pairs(parts: Sequence[Compared]) -> dict[str, int]:
+    """Number of ``pairs`` of systems, and of those whose difference is ``clear``."""
+    differences = [entry for part in parts for entry in part.differences]
+    return {"pairs": len(differences), "clear": sum(is_clear(entry) for entry in differences)}
+
+
 def write_comparison(
     output: Path,
-    title: str,
-    facts: Markup,
+    experiments: Sequence[Path],
     parts: Sequence[Compared],
     sounds: Mapping[str, Sounds],
     players: Players,
+    more: Sequence[Section] = (),
 ) -> None:
     """Write the files that `WRITTEN` names.
 
-    ``facts`` of the experiments are the first part of the page; ``sounds`` has the utterances of
-    each set.
+    ``sounds`` has the utterances of each set; the page begins with the sections ``more``.
     """
     rows: list[dict] = []
     curves: list[dict] = []
@@ -369,14 +360,20 @@ def write_comparison(
         comparisons[part.test_set] = differences_part(part.differences)
         name = part.test_set.partition(", ")[0]
         sounds_of_parts[part.test_set] = sounds[name]
+    # of folds with systems of the same name, the first counts
+    about = {folder.name: about_system(folder) for folder in reversed(experiments)}
+    for curve in curves:
+        curve["about"] = about[curve["system"]]
     write_json(output / "results.json", rows)
     write_json(output / "curves.json", curves)
     write_json(output / "differences.json", differences)
-    sections = set_sections(rows, curves, sounds_of_parts, players, comparisons)
-    top = facts + comparison_cards(rows, curves)
+    sections = [*more, *set_sections(rows, curves, sounds_of_parts, players, comparisons)]
+    facts = NOTHING.join(facts_part(folder, folder.name) for folder in experiments)
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    title = " · ".join(systems or [folder.name for folder in experiments])
     texts = {
         "results.md": markdown_table(rows),
-        "report.html": page(title, SUBTITLE, sections, top),
+        "report.html": page(title, SUBTITLE, sections, facts + comparison_cards(rows, curves)),
     }
     for name, text in texts.items():
         with atomic_write(output / name) as file:

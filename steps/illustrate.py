@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from utils.audio import Channel
 from utils.augmentation.augmenter import resolved_augmentation
 from utils.cli import run
-from utils.config import read_yaml
+from utils.config import override_option, read_yaml
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.receipts import MODE, Task, Values, data_dir_inputs, read_receipt
@@ -44,6 +44,7 @@ def illustrate(
     *,
     bank: Path | None = None,
     augmentation: Path | None = None,
+    override: str | None = None,
     utterances: int = 4,
     seed: int = 1,
     channel: Channel = 0,
@@ -66,6 +67,8 @@ def illustrate(
         Noise bank of steps.augment; needed if the augmentation uses it.
     augmentation : path or None
         YAML with an augmentation instead of the training's, as in conf/augmentation.
+    override : str or None
+        Values instead of the training's, as for ``steps.train``.
     utterances : int
         Number of utterances, of different lengths and, if possible, of different speakers.
     seed : int
@@ -90,7 +93,7 @@ def illustrate(
     for name, value, least in (("utterances", utterances, 1), ("seed", seed, 0)):
         if value < least:
             raise UserError(f"--{name} is {value}, expected {least} or more")
-    settings = read_settings(config, augmentation=augmentation)
+    settings = read_settings(config, augmentation=augmentation, override=override)
     vad_receipt = data / "vad" / "receipts" / "collect_vad.json"
     if not (MODE.checking or vad_receipt.exists()):
         raise UserError(
@@ -103,12 +106,13 @@ def illustrate(
     inputs |= _list_inputs("packed", packed, "wav.scp", "utt2spk", "utt2num_samples")
     if bank and settings.augmentation.uses_bank:
         inputs["bank"] = bank / "receipts" / "augment.json"
+    options = {"utterances": utterances, "seed": seed, "channel": channel, "root": root}
     task = Task(
         output,
         "illustrate",
         format=FORMAT,
         inputs=inputs,
-        options={"utterances": utterances, "seed": seed, "channel": channel, "root": root},
+        options=options | override_option(override),
         values=_values(settings, output.parent, augmentation),
     )
     if task.is_done():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
+from utils.config import override_option
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
 from utils.pretrained import model_input, refuse_model
@@ -67,6 +68,7 @@ def train(
     *,
     bank: Path | None = None,
     augmentation: Path | None = None,
+    override: str | None = None,
     centred_as: Path | None = None,
     seed: int = 1,
     steps: int | None = None,
@@ -96,6 +98,10 @@ def train(
         Noise bank made by steps.augment; needed if the augmentation uses it.
     augmentation : path or None
         Augmentation policy (conf/augmentation/), instead of the section of that name.
+    override : str or None
+        Values instead of the YAML's: ``optimizer.learning_rate=1e-3,loss.margin=0.3``.  They
+        replace its values as a YAML based on it would; ``null`` stands for the default.  Of a YAML
+        with phases, ``loss.margin`` changes all of them and ``phases.NAME.loss.margin`` one.
     centred_as : path or None
         YAML of a back end, or folder of a trained one: validation subtracts a mean if that one
         does; None: it does.  The mean is that of at most 2,000 random training utterances.  Like
@@ -127,7 +133,7 @@ def train(
         The YAML is wrong, the folder holds another experiment, or the data do not fit.
     """
     refuse_model(output)
-    phases = read_phases(config, steps, augmentation)
+    phases = read_phases(config, steps, augmentation, override)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     arguments = Arguments(
@@ -135,6 +141,7 @@ def train(
         dev_data=dev_data,
         bank=bank,
         augmentation=augmentation,
+        override=override,
         centred_as=centred_as,
         root=root,
         seed=seed,
@@ -176,6 +183,7 @@ class Arguments:
     dev_data: Path
     bank: Path | None
     augmentation: Path | None
+    override: str | None
     centred_as: Path | None
     root: Path | None
     seed: int
@@ -220,7 +228,7 @@ def _task(
     output: Path,
 ) -> Task:
     """The Task of a training in its folder; YAMLs are compared by their resolved values."""
-    options = {
+    options: dict[str, object] = {
         "seed": arguments.seed,
         "steps": arguments.steps,
         "num_threads": arguments.num_threads,
@@ -229,8 +237,8 @@ def _task(
     # an earlier phase depends on its own sections only
     if settings.is_last:
         inputs = inputs | {"config": settings.path}
-        with_augmentation = arguments.augmentation is not None
-        values = input_values(phases, output, with_augmentation, _registries)
+        options |= override_option(arguments.override)
+        values = input_values(phases, output, arguments.augmentation is not None, _registries)
     else:
         options |= settings.sections
         values = option_values(settings, home, _registries)

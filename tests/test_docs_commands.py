@@ -51,11 +51,9 @@ TINY = {
     "recipes/mini/run.sh": 'recipes/mini/run.sh --size tiny --workdir "$WORKDIR"',
     "recipes/mini/conf/ghostvlad_mini.yaml": "recipes/mini/conf/ghostvlad_tiny.yaml",
     "recipes/mini/exp/ghostvlad_mini": "$WORKDIR/exp/ghostvlad_tiny-tiny",
-    "recipes/mini/exp/changed": "$WORKDIR/exp/changed-tiny",
     "recipes/mini/exp": "$WORKDIR/exp",
     "recipes/mini/data/full": "$WORKDIR/data/tiny",
     "recipes/mini/data": "$WORKDIR/data",
-    "changed.yaml": "$WORKDIR/changed.yaml",
     "conf/backends/lda60_plda.yaml": "$WORKDIR/lda60_plda.yaml",  # of fewer dimensions
 }
 TINY_NAMES = re.compile("|".join(map(re.escape, TINY)))  # longer names stand first

@@ -34,6 +34,7 @@ SPOKEN_BY = {
         "steps/identify.py",
     ],
     "utils/scoring/verification.py": ["steps/verify.py"],
+    "steps/compare.py": ["steps/compare.py"],  # compare_runs has one fold
     "utils/foreign/assign.py": ["steps/import_model.py"],
     "utils/foreign/pickles.py": ["steps/import_model.py", "steps/import_embeddings.py"],
     "utils/archive/relocate.py": [],  # utils.archive relocate
@@ -70,6 +71,9 @@ SPOKEN_BY = {
         "steps/normalise_scores.py",
         "steps/train.py",
     ],
+    "utils/config/override.py": ["steps/train.py", "steps/illustrate.py"],
+    "utils/config/sections.py": ["steps/train.py", "steps/illustrate.py"],
+    "utils/training/phases.py": ["steps/train.py", "steps/illustrate.py"],
     "utils/training/settings.py": ["steps/train.py"],
     "utils/trials/voxceleb_names.py": ["steps/import_embeddings.py"],
     # Pipes are in lists of others; the lists of a recipe's own preparation have none, and steps

@@ -28,8 +28,8 @@ use_model() {
   [ -n "$name" ] || [ -f "$model/config.yaml" ] || fail_usage "--model $model: no config.yaml in it," \
     "expected an experiment of a recipe or of steps.import_model, a model folder, or one of" \
     "${published// /, }"
-  [ -z "$copies$augmentation$steps" ] || fail_usage "no network is trained here:" \
-    "--copies, --augmentation and --steps belong to a training"
+  [ -z "$copies$augmentation$override$steps" ] || fail_usage "no network is trained here:" \
+    "--copies, --augmentation, --override and --steps belong to a training"
   [ "$processes $nodes $split" = "1 1 false" ] || fail_usage "no network is trained here:" \
     "--processes, --nodes and --split belong to a training"
   take_rate "$model"

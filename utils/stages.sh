@@ -31,6 +31,8 @@
 #   append NAME WORD [DEFAULT]   adds `-WORD` to the variable NAME, unless WORD is empty or DEFAULT
 #   append_stem NAME FILE        adds `-` and the stem of FILE, where there is one
 #   append_audio NAME            adds what --vad and --channel choose
+#   append_training NAME         adds what --augmentation, --override and --name choose: of an experiment that
+#                                trains a network
 #   stem FILE [ENDING]           prints the name of FILE without its folder and without .yaml, or ENDING
 #   $cutting                     trim, split, trimsplit or nothing: from --trim and --split
 #   $policy                      _<stem of --copies>, or nothing
@@ -62,6 +64,8 @@ allow_leakage=false  # go on when test speakers are in the training data, and ma
 # Group: Training
 augmentation=   # file: augmentation of training crops, as in conf/augmentation/, instead of the network
                 # YAML's
+override=       # values in place of the network YAML's, joined by commas, for example
+                # optimizer.learning_rate=1e-3,loss.margin=0.3; the experiment is named after the last one
 steps=          # number: length of the training, instead of the YAML's
 processes=1     # number: training processes (torchrun) on each host
 nodes=1         # number: hosts of the training; more than one needs --cmd slurm
@@ -161,7 +165,7 @@ split_declaration() {
 }
 
 show_help() {
-  local declaration default meaning kind name line
+  local declaration default meaning kind option line
   sed -n '2,/^$/s/^# \{0,1\}//p' "$script"
   echo "Options of this recipe (--name value):"
   while IFS= read -r declaration; do
@@ -169,11 +173,11 @@ show_help() {
       '# Group: '*) echo "${declaration#*: }:"; continue ;;
     esac
     split_declaration "$declaration"
-    name=${declaration%%=*}
-    name=--${name//_/-}
+    option=${declaration%%=*}
+    option=--${option//_/-}
     fold -s -w 68 <<<"$meaning${default:+ (default: $default)}" | while IFS= read -r line; do
-      printf '  %-26s %s\n' "$name" "${line% }"
-      name=
+      printf '  %-26s %s\n' "$option" "${line% }"
+      option=
     done
   done <<<"$declared"
   echo "Stages:"
@@ -343,6 +347,16 @@ append_audio() {  # NAME
   append "$1" "channel$channel" channel0
 }
 
+append_training() {  # NAME
+  append_stem "$1" "$augmentation"
+  append "$1" "$override_name"
+  append "$1" "$name"
+}
+
+override_name=
+if [ -n "$override" ]; then
+  override_name=$(python3 -m utils.config "$override" 2>&1) || fail_usage "$override_name"
+fi
 policy=$(stem "$copies")
 policy=${policy:+_$policy}
 

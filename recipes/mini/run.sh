@@ -29,8 +29,7 @@ append suffix "$sample_rate_hz" 16000
 config=${config:-recipes/mini/conf/ghostvlad_${size/full/mini}.yaml}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
-append_stem exp "$augmentation"
-append exp "$name"
+append_training exp
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats$suffix
 channel_stats=$workdir/exp/channel_stats$suffix
@@ -38,8 +37,9 @@ channel_stats=$workdir/exp/channel_stats$suffix
 data=$workdir/data/$variant
 packed=$data/packed_$sample_rate_hz${cutting:+_$cutting}
 bank=$packed/bank
-augmenting=(--bank "$bank" --seed "$seed")  # options of the augmentation of training crops
+augmenting=(--bank "$bank" --seed "$seed")  # options that training crops depend on
 [ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
+[ -z "$override" ] || augmenting+=(--override "$override")
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_mini "$data" --size "$size" --seed "$seed" --jobs "$nj"

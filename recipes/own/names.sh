@@ -48,8 +48,9 @@ rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=${noise:-$rooms}
 bank=${bank:+$packed/bank}
-augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options that training crops depend on
 [ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
+[ -z "$override" ] || augmenting+=(--override "$override")
 
 default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
 [ -z "$noise" ] || [ -z "$rooms" ] || default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
@@ -57,8 +58,7 @@ config=${config:-$default_config}
 config_name=$(stem "$config")
 [ -z "$model" ] || config_name=$(stem "$model" "")
 exp=$workdir/exp/$config_name$suffix
-append_stem exp "$augmentation"
-append exp "$name"
+append_training exp
 network=${model:-$exp}
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats$suffix

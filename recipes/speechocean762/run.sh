@@ -40,8 +40,9 @@ rooms=${rirs:+rirs}
 [ "$simulate_rooms" = false ] || rooms=simulated_rooms
 bank=
 [ -z "$noise$rooms" ] || bank=$packed/bank
-augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options that training crops depend on
 [ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
+[ -z "$override" ] || augmenting+=(--override "$override")
 
 if [ -n "$noise" ] && [ -n "$rooms" ]; then
   default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
@@ -51,8 +52,7 @@ fi
 config=${config:-$default_config}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
-append_stem exp "$augmentation"
-append exp "$name"
+append_training exp
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats$suffix
 

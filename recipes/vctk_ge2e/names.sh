@@ -41,15 +41,15 @@ enrolled="test"
 design=(--design "recipes/vctk_ge2e/conf/trials/$kind.yaml" --seed "$seed")
 design+=(--enrol-utterances "$utterances" --test-utterances "$utterances")
 bank=${noisy_vctk:+$packed/bank}
-augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options that training crops depend on
 [ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
+[ -z "$override" ] || augmenting+=(--override "$override")
 
 suffix=
 append suffix "$variant" td-prompted
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
-append_stem exp "$augmentation"
-append exp "$name"
+append_training exp
 untrained=$exp-untrained
 mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix
 own_backend=plain_cosine

@@ -65,13 +65,13 @@ bank=
 if [ "$augmentation$config" = conf/ecapa_512.yaml ] && [ -n "$musan" ] && [ -n "$rirs" ]; then
   augmentation=conf/augmentation/wespeaker_voxceleb.yaml
 fi
-augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options of the augmentation of training crops
+augmenting=(${bank:+--bank "$bank"} --seed "$seed")  # options that training crops depend on
 [ -z "$augmentation" ] || augmenting+=(--augmentation "$augmentation")
+[ -z "$override" ] || augmenting+=(--override "$override")
 
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
-append_stem exp "$augmentation"
-append exp "$name"
+append_training exp
 
 if at_stage 0 "prepare data directories"; then
   run python3 -m local.prepare_voxceleb "$voxceleb1" "$data" ${voxceleb2:+--voxceleb2 "$voxceleb2"} \

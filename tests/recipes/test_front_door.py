@@ -138,6 +138,8 @@ def test_an_option_without_a_default_may_be_empty(tmp_path):
         ["--status", "maybe"],
         ["--seed", "one"],
         ["--steps", "many"],
+        ["--override", "loss.margin"],
+        ["--override=loss.margin=1,loss.margin=2"],
         ["--device"],
         ["--recipe"],
         ["--recipe", "none"],

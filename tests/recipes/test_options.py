@@ -63,6 +63,7 @@ SHARED = {
     "channel": ("--channel 1", VARIANT),
     "sample_rate_hz": ("--sample-rate-hz 8000", REFUSED),  # the networks take another
     "augmentation": (f"--augmentation {POLICY}", EXPERIMENT),
+    "override": ("--override optimizer.clip_norm=2", EXPERIMENT),
     "name": ("--name other", EXPERIMENT),
     "copies": (f"--copies {POLICY}", "ddpdppps"),  # of train, for the back end alone
     "backend": (f"--backend {PLDA}", BACKEND),
@@ -172,6 +173,7 @@ OF_RECIPE = {
             for name in (
                 "split",
                 "augmentation",
+                "override",
                 "copies",
                 "steps",
                 "processes",
@@ -201,6 +203,7 @@ OF_RECIPE = {
         # no baselines, so that nothing of stages 4 to 7 is shared
         "config": ("--config conf/ecapa_512_cpu.yaml", "dddnnnnn"),
         "augmentation": (f"--augmentation {POLICY}", "dddnnnnn"),
+        "override": ("--override optimizer.clip_norm=2", "dddnnnnn"),
         "name": ("--name other", "dddnnnnn"),
         "copies": (f"--copies {CORPORA}/tiny_copies.yaml", "ddpdpnns"),
         "backend": (f"--backend {PLDA}", "dddddnns"),

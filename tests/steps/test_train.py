@@ -111,6 +111,13 @@ def test_history_and_tensorboard_tell_loss_accuracy_and_eer(undisturbed):
         assert curves[name] == [
             (entry["step"], pytest.approx(entry[name])) for entry in entries if name in entry
         ]
+    steps = list(range(1, 41))
+    for name in ("data_wait_fraction", "crops_per_second"):
+        assert [step for step, _ in curves[name]] == steps
+        assert all(value > 0 for _, value in curves[name])
+    assert all(value < 1 for _, value in curves["data_wait_fraction"])
+    assert "margin" not in curves
+    assert not any("crops_per_second" in entry for entry in entries)
     assert all(
         0 <= entry.get("dev_eer_percent", 0) <= 100 and 0 <= entry.get("accuracy", 0) <= 1
         for entry in entries
@@ -427,6 +434,7 @@ def test_a_margin_loss_gets_the_margin_of_the_schedule_and_bf16_trains(
     )
     train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1)
     assert margins == pytest.approx([0, 0.1, 0.2, 0.2])
+    assert [value for _, value in scalars(tmp_path / "exp")["margin"]] == pytest.approx(margins)
     weights = load_checkpoint(tmp_path / "exp" / "checkpoints" / "average.pt")["network"].values()
     assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
 

@@ -12,6 +12,7 @@ from steps.train import train
 from steps.train_backend import train_backend
 from tests.training_runs import stop_after, variant
 from utils.archive import ArchiveWriter
+from utils.config import read_yaml
 from utils.errors import UserError
 from utils.receipts import MODE, Task, Values
 
@@ -218,3 +219,24 @@ def test_a_training_stays_done_where_its_yaml_gets_a_base(trained, of_before):
     assert states(train, *words, **options)[0][0] == "stale"
     config.write_text(full)
     assert states(train, *words, **options) == [("done", "")], "as before, without a base"
+
+
+@pytest.mark.slow
+def test_an_override_is_a_part_of_a_training_and_its_spelling_is_not(corpus, tmp_path):
+    config = variant(corpus, tmp_path, SHORT)
+    words = (corpus / "train", corpus / "dev", config, tmp_path / "exp")
+    train(*words, override="optimizer.learning_rate=1e-3,training.steps=1", num_threads=1)
+    resolved = read_yaml(tmp_path / "exp" / "config.yaml")
+    assert resolved["optimizer"]["learning_rate"] == 0.001
+    assert resolved["training"]["steps"] == 1
+    receipt = json.loads((tmp_path / "exp" / "receipts" / "train.json").read_text())
+    assert receipt["counts"]["steps"] == 1
+    assert receipt["values"]["input config"]["optimizer"]["learning_rate"] == 0.001
+    same = "training.steps=1, optimizer.learning_rate=0.001"
+    assert states(train, *words, override=same, num_threads=1) == [("done", "")]
+    other = "training.steps=1,optimizer.learning_rate=0.002"
+    ((state, reason),) = states(train, *words, override=other, num_threads=1)
+    assert state == "stale"
+    assert "learning_rate=0.002" in reason
+    ((state, reason),) = states(train, *words, num_threads=1)
+    assert (state, reason.partition(" was ")[0]) == ("stale", "option override")

@@ -44,7 +44,7 @@ def read_yaml(path: str | Path) -> dict:
             f"{path}: base: {base_path.name} has a base itself, expected a YAML without one; "
             f"copy what you need of it, or name its base ({base['base']})"
         )
-    return _merge(_mark_inherited(base, str(path), str(base_path)), own)
+    return merge(_mark_inherited(base, str(path), str(base_path)), own)
 
 
 def yaml_files(path: Path) -> list[Path]:
@@ -108,7 +108,7 @@ def _mark_inherited(value: Any, own_path: str, base_path: str) -> Any:
     return marked
 
 
-def _merge(base: Mapping, own: Mapping) -> dict:
+def merge(base: Mapping, own: Mapping) -> dict:
     """The values of a mapping over those of its base, in the base's order."""
     own_keys = {key: key for key in own}  # a dict keeps its first key object: the base's
     merged = {}
@@ -118,7 +118,7 @@ def _merge(base: Mapping, own: Mapping) -> dict:
             continue
         value = own[key]
         if _are_mergeable(inherited, value):
-            merged[own_keys[key]] = _merge(inherited, value)
+            merged[own_keys[key]] = merge(inherited, value)
         elif value is not None or inherited is None:
             merged[own_keys[key]] = value
     return merged | {key: value for key, value in own.items() if key not in base}
@@ -143,7 +143,7 @@ ALLOWED_TAGS = [
 ]
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """Safe YAML without dates and other special types, without repeated keys; 1e-3 is a number."""
 
     yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in ALLOWED_TAGS} | {
@@ -165,7 +165,7 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-def _construct_mapping(loader: _Loader, node: yaml.Node) -> dict:
+def _construct_mapping(loader: StrictLoader, node: yaml.Node) -> dict:
     """The mapping of a node; keys are scalars, each given once."""
     if not isinstance(node, yaml.MappingNode):
         raise yaml.constructor.ConstructorError(
@@ -186,8 +186,8 @@ def _construct_mapping(loader: _Loader, node: yaml.Node) -> dict:
     return loader.construct_mapping(node, deep=True)
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
-_Loader.add_implicit_resolver(
+StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
@@ -197,8 +197,8 @@ _Loader.add_implicit_resolver(
 def _read_one(path: str | Path) -> dict:
     """The mapping of one file; a base is not looked up."""
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
-        num_values = _count_values(content, {})
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), StrictLoader)
+        num_values = count_values(content, {})
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -224,12 +224,12 @@ def _read_one(path: str | Path) -> dict:
     return content
 
 
-def _count_values(value: Any, counts: dict[int, int]) -> int:
+def count_values(value: Any, counts: dict[int, int]) -> int:
     """Number of values within a nested value; aliases count as often as they occur."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in counts:
         counts[id(value)] = MOST_VALUES  # if it contains itself
         items = value.values() if isinstance(value, dict) else value
-        counts[id(value)] = 1 + sum(_count_values(item, counts) for item in items)
+        counts[id(value)] = 1 + sum(count_values(item, counts) for item in items)
     return counts[id(value)]

@@ -15,6 +15,7 @@ from typing import Any
 
 from utils.config.files import InheritedKey
 from utils.config.messages import describe_type, describe_value, suggest_name
+from utils.config.override import OverrideKey
 from utils.errors import UserError
 
 
@@ -129,8 +130,13 @@ def _key_location(key: Any, where: str) -> str:
 
 
 def _options_location(options: Any, where: str) -> str:
-    """File and section of some options: in the base if all of them come from it."""
+    """File and section of some options: in the base if all of them come from it.
+
+    If some are of --override, it is named too.
+    """
     keys = list(options or ())
+    if any(isinstance(key, OverrideKey) for key in keys):
+        return f"{where} with --override"
     if keys and all(isinstance(key, InheritedKey) for key in keys):
         return keys[0].file_in(where)
     return where

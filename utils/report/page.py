@@ -44,7 +44,7 @@ def learning_section(history: Sequence[Mapping]) -> Section | None:
     """Learning curves from log/history.jsonl; None without entries."""
     figures = []
     for key, title, style, zero in LEARNING_CURVES:
-        plot = learning_plot(history, key, title, style, zero)
+        plot = learning_plot([("", style, history)], key, title, zero)
         if plot:
             figures.append((title, drawing(plot)))
     if not figures:

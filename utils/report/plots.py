@@ -13,6 +13,8 @@ HIGHEST_PERCENT = 80
 HIGHEST_RATE = HIGHEST_PERCENT / 100
 MOST_DOTS = 30  # of a learning curve: longer ones are lines only
 Line = tuple[list[float], list[float]]
+# of a training: its name, empty where there is only one; its CSS class; entries of its history
+History = tuple[str, str, Sequence[Mapping]]
 
 
 def det_plot(curves: Sequence[Mapping]) -> str:
@@ -143,36 +145,37 @@ def calibration_plot(curve: Mapping, style: str) -> str:
     return plot.svg()
 
 
-def learning_plot(
-    history: Sequence[Mapping], key: str, title: str, style: str, zero: bool = True
-) -> str:
-    """One figure of log/history.jsonl over the steps; empty if no entry has it.
+def learning_plot(histories: Sequence[History], key: str, title: str, zero: bool = True) -> str:
+    """One figure of log/history.jsonl of one or several trainings over the steps.
 
-    ``zero``: the vertical axis, which has the title, starts at 0.
+    Empty if no entry has it.  ``zero``: the vertical axis, which has the title, starts at 0.
     """
-    steps, values = [], []
-    for entry in history:
-        if entry.get(key) is not None:
-            steps.append(entry["step"])
-            values.append(entry[key])
-    if not steps:
+    lines = []
+    for name, style, entries in histories:
+        noted = [entry for entry in entries if entry.get(key) is not None]
+        if noted:
+            line = [entry["step"] for entry in noted], [entry[key] for entry in noted]
+            lines.append((name, style, line))
+    if not lines:
         return ""
-    low, highest = min(values), max(values)
+    all_values = [value for _, _, (_, values) in lines for value in values]
+    low, highest = min(all_values), max(all_values)
     height = (highest - low) or abs(highest) or 1
     high = highest + 0.05 * height
     if zero:
         low = 0
-    last = max(steps[-1], 1)
+    last = max(1, *(steps[-1] for _, _, (steps, _) in lines))
     plot = Plot(
         x=Axis(low=0, high=last, ticks=round_ticks(0, last), title="step"),
         y=Axis(low=low, high=high, ticks=round_ticks(low, high, 4), title=title),
         height=230,
         label=f"{title} over steps",
     )
-    plot.line(steps, values, f"line {style}")
-    if len(steps) <= MOST_DOTS:
-        for step, value in zip(steps, values, strict=True):
-            plot.dot(step, value, f"dot {style}", f"step {step}: {value:.4g}")
+    for name, style, (steps, values) in lines:
+        plot.line(steps, values, f"line {style}", name)
+        if len(steps) <= MOST_DOTS:
+            for step, value in zip(steps, values, strict=True):
+                plot.dot(step, value, f"dot {style}", f"{name} step {step}: {value:.4g}".strip())
     return plot.svg()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Protocol, Self
 
@@ -86,6 +87,32 @@ def make_bar(step: int, total_steps: int) -> Bar:
     )
 
 
+class Pace:
+    """Speed of the training since the last reading: validation and saving do not count."""
+
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size  # of the global batch
+        self._restart()
+
+    def _restart(self) -> None:
+        self.steps, self.seconds, self.waited_seconds = 0, 0.0, 0.0
+
+    def count_step(self, seconds: float, waited_seconds: float) -> None:
+        """Count a step: how long it took, and for how much of that it waited for data."""
+        self.steps += 1
+        self.seconds += seconds
+        self.waited_seconds += waited_seconds
+
+    def read(self) -> dict[str, float]:
+        """Share of the time spent waiting for data, and crops per second; counts again from 0."""
+        pace = {
+            "data_wait_fraction": self.waited_seconds / self.seconds,
+            "crops_per_second": self.steps * self.batch_size / self.seconds,
+        }
+        self._restart()
+        return pace
+
+
 class TrainingLog:
     """A progress bar, and the entries of a training in TensorBoard and ``log/history.jsonl``.
 
@@ -120,23 +147,34 @@ class TrainingLog:
             if kind is None:
                 self.progress.forget()
 
-    def add(self, entry: dict, wait_fraction: float | None = None) -> None:
-        """Log an entry of a step, or of a validation if ``wait_fraction`` is None.
+    def add(self, entry: dict, margin: float | None, pace: Mapping[str, float]) -> None:
+        """Log an entry of a step: ``step``, ``loss``, ``accuracy`` and ``learning_rate``.
 
-        An entry has ``step``, and ``loss``, ``accuracy`` and ``learning_rate``, or
-        ``dev_eer_percent`` and ``dev_centred_by``.  ``wait_fraction`` is the share of the step
-        spent waiting for data; it is shown, not kept.
+        The loss's margin and the pace (`Pace.read`) go to TensorBoard, not to the history, which
+        does not depend on the machine.
         """
         if not self.active:
             return
+        curves = {**entry, **pace}
+        if margin is not None:
+            curves["margin"] = margin
+        self._add(entry, curves)
+        loss, accuracy = f"loss {entry['loss']:.3f}", f"acc {entry['accuracy']:.2f}"
+        waits = f"wait {pace['data_wait_fraction']:.0%}"
+        self.bar.set_postfix_str(f"{loss} {accuracy} {waits}", refresh=False)
+
+    def _add(self, entry: dict, curves: Mapping[str, float]) -> None:
+        """Keep an entry for the history, and add its curves to TensorBoard."""
         self.entries.append(entry)
-        for name, value in entry.items():
+        for name, value in curves.items():
             if name not in ("step", "dev_centred_by"):
                 self.writer.add_scalar(name, value, entry["step"])
-        if wait_fraction is not None:
-            loss, accuracy = f"loss {entry['loss']:.3f}", f"acc {entry['accuracy']:.2f}"
-            self.bar.set_postfix_str(f"{loss} {accuracy} wait {wait_fraction:.0%}", refresh=False)
+
+    def add_validation(self, entry: dict) -> None:
+        """Log an entry of a validation: ``step``, ``dev_eer_percent`` and ``dev_centred_by``."""
+        if not self.active:
             return
+        self._add(entry, entry)
         eer_percent, num_centring = entry["dev_eer_percent"], entry["dev_centred_by"]
         notes = "not centred"
         if num_centring:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.config import make
+from utils.config import make, merge, section_of_override
 from utils.errors import UserError
 
 # a phase that sets one of two such keys removes the other one of the common section
@@ -143,3 +143,31 @@ def override_section(common: Mapping | None, options: Mapping | None) -> dict | 
     replaced = {ALTERNATIVES.get(key) for key in options}
     kept = {key: value for key, value in common.items() if key not in replaced}
     return kept | dict(options)
+
+
+def apply_override(sections: Mapping, changes: Mapping, phase: Phase | None) -> dict:
+    """The sections of a phase with the values of an override over them.
+
+    ``phases.NAME.section.key`` changes one phase, ``section.key`` all of them.
+    """
+    parts = [{name: value for name, value in changes.items() if name != "phases"}]
+    if phase:
+        parts.append(dict(section_of_override(section_of_override(changes, "phases"), phase.name)))
+    changed = dict(sections)
+    for part in parts:
+        for section, options in part.items():
+            if isinstance(options, Mapping) and isinstance(changed.get(section), Mapping):
+                replaced = {ALTERNATIVES.get(key) for key in options}
+                kept = {key: each for key, each in changed[section].items() if key not in replaced}
+                changed[section] = kept
+        changed = merge(changed, part)
+    return changed
+
+
+def refuse_unknown_phases(changes: Mapping, written: Mapping) -> None:
+    """Refuse an override of a phase that a YAML does not have."""
+    known = [phase.get("name") for phase in written.get("phases") or ()]
+    for name in section_of_override(changes, "phases"):
+        if name not in known:
+            listed = ", ".join(map(str, known)) or "none"
+            raise UserError(f"--override: phases: no phase '{name}'; known: {listed}")

@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Literal
 
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
-from utils.config import build, check_options, make, read_yaml, resolved_options
+from utils.config import (
+    build,
+    check_options,
+    make,
+    override_leaves,
+    parse_override,
+    read_yaml,
+    resolved_options,
+)
 from utils.embeddings.inputs import takes_features
 from utils.errors import UserError
 from utils.training.crops import CropOptions, resolved_crops
 from utils.training.optimizers import OPTIMIZERS, Optimizer
-from utils.training.phases import Phase, split_phases
+from utils.training.phases import Phase, apply_override, refuse_unknown_phases, split_phases
 from utils.training.schedules import SCHEDULES, Schedule
 from utils.training.source import StartOptions, find_source
 
@@ -230,22 +238,34 @@ def refuse_to_augment_features(settings: Settings) -> None:
 
 
 def read_settings(
-    path: Path, steps: int | None = None, augmentation: Path | None = None
+    path: Path,
+    steps: int | None = None,
+    augmentation: Path | None = None,
+    override: str | None = None,
 ) -> Settings:
     """Read and check a training YAML; of several phases the last, as `read_phases`."""
-    return read_phases(path, steps, augmentation)[-1]
+    return read_phases(path, steps, augmentation, override)[-1]
 
 
 def read_phases(
-    path: Path, steps: int | None = None, augmentation: Path | None = None
+    path: Path,
+    steps: int | None = None,
+    augmentation: Path | None = None,
+    override: str | None = None,
 ) -> list[Settings]:
     """Read and check a training YAML, phase after phase; without phases, it is one training.
 
-    ``steps`` and the YAML ``augmentation`` replace those of every phase.  UserError for an unknown
-    section or key, a wrong type or an impossible value; it names file, section and key.
+    ``steps`` and the YAML ``augmentation`` replace those of every phase, then ``override``
+    (`utils.config.override`) its values.  UserError for an unknown section or key, a wrong type or
+    an impossible value; it names file, section and key.
     """
     written = read_yaml(path)
     check_options(_Sections, written, str(path))
+    changes: dict = {}
+    if override is not None:
+        changes = parse_override(override)
+        _refuse_steps_twice(changes, steps)
+        refuse_unknown_phases(changes, written)
     if steps is not None and steps < 1:
         raise UserError(f"--steps is {steps}, expected 1 or more")
     if augmentation is not None:
@@ -261,8 +281,18 @@ def read_phases(
             sections["training"] = training | {"steps": steps}
         if augmentation is not None:
             sections["augmentation"] = policy
+        if changes:
+            sections = apply_override(sections, changes, phase)
+            check_options(_Sections, sections, f"{path} with --override")
         settings.append(_settings(path, sections, augmentation, phase))
     return settings
+
+
+def _refuse_steps_twice(changes: Mapping, steps: int | None) -> None:
+    """Refuse --steps beside an override that sets the length of a training, too."""
+    for key, _ in override_leaves(changes):
+        if steps is not None and key.endswith(("training.steps", "training.epochs")):
+            raise UserError(f"--override: {key} is given beside --steps; leave one of them out")
 
 
 def _settings(

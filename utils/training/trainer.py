@@ -30,7 +30,7 @@ from utils.training.checkpoints import (
     save_checkpoint,
     saved_steps,
 )
-from utils.training.log import TrainingLog
+from utils.training.log import Pace, TrainingLog
 from utils.training.objective import Objective, distributed, normalises_batches
 from utils.training.sampling import CropDataset, RankBatchSampler
 from utils.training.schedules import Moment, Schedule
@@ -109,11 +109,15 @@ class Trainer:
             self._signals_noted(),
             TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log,
         ):
-            before = time.perf_counter()
+            pace, before = Pace(self.batch_size), time.perf_counter()
             for batch in loader:
-                waited = time.perf_counter() - before
-                entry = self._train_step(*batch)
-                self._after_step(entry, log, waited / (time.perf_counter() - before))
+                waited_seconds = time.perf_counter() - before
+                entry, stop = self._train_step(*batch), False
+                if self._is_noted():
+                    # reads numbers from the device, so that its work is in the time of the step
+                    entry, stop = self._average_over_processes(entry)
+                pace.count_step(time.perf_counter() - before, waited_seconds)
+                self._after_step(entry, stop, log, pace)
                 before = time.perf_counter()
         if self.rank == 0:
             self._save_average()
@@ -191,17 +195,21 @@ class Trainer:
         if self.margin is not None:
             self.objective.loss.margin = self.margin * self.schedule.margin(now)
 
-    def _after_step(self, entry: dict, log: TrainingLog, wait_fraction: float) -> None:
-        """Log, validate, save and stop, each when it is due."""
+    def _is_noted(self) -> bool:
+        """Whether the numbers of this step are logged, or belong to a checkpoint."""
         options = self.options
-        stop = self.world == 1 and bool(self.stop_signal)
-        if self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps):
-            entry, stop = self._average_over_processes(entry)
+        return self._is_due(options.log_every_steps) or self._is_due(options.checkpoint_every_steps)
+
+    def _after_step(self, entry: dict, stop: bool, log: TrainingLog, pace: Pace) -> None:
+        """Log, validate, save and stop, each when it is due; ``stop``: a process is to stop."""
+        options = self.options
+        stop = stop or (self.world == 1 and bool(self.stop_signal))
         if self._is_due(options.log_every_steps):
-            log.add({"step": self.step} | entry, wait_fraction)
+            margin = getattr(self.objective.loss, "margin", None)
+            log.add({"step": self.step} | entry, margin, pace.read())
         if self.validate and self._is_due(options.validate_every_steps):
             self._share_statistics()
-            log.add({"step": self.step} | self.validate(self.objective.network))
+            log.add_validation({"step": self.step} | self.validate(self.objective.network))
         if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):
             log.flush()
             self._save()

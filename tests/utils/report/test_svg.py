@@ -81,6 +81,19 @@ def test_histogram_of_one_value_is_drawn():
 
 def test_learning_plot_needs_entries_of_its_figure():
     history = [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 2.0}]
-    assert learning_plot(history, "dev_eer_percent", "EER", "series-0") == ""
-    drawn = ElementTree.fromstring(learning_plot(history, "loss", "loss", "series-0"))
+    one = ("", "series-0", history)
+    assert learning_plot([one], "dev_eer_percent", "EER") == ""
+    drawn = ElementTree.fromstring(learning_plot([one], "loss", "loss"))
     assert len(drawn.findall(".//circle")) == 2
+
+
+def test_learning_plot_has_a_line_of_each_training_on_the_same_axes():
+    short = ("short", "series-0", [{"step": 5, "loss": 1.0}, {"step": 10, "loss": 2.0}])
+    long = ("long", "series-1", [{"step": 10, "loss": 4.0}, {"step": 20, "loss": 2.0}])
+    without = ("without", "series-2", [])
+    drawn = ElementTree.fromstring(learning_plot([short, long, without], "loss", "loss"))
+    lines = {line.find("title").text: line for line in drawn.findall(".//polyline")}
+    assert lines.keys() == {"short", "long"}
+    ends = {name: line.get("points").split()[-1].split(",") for name, line in lines.items()}
+    assert ends["short"][1] == ends["long"][1]
+    assert float(ends["short"][0]) < float(ends["long"][0])

@@ -25,8 +25,8 @@ def test_dev_trials_are_refused_before_anything_is_trained(trials, said, tmp_pat
 
 def test_a_dev_eer_above_one_half_is_said_to_seem_reversed(tmp_path, capsys):
     with TrainingLog(tmp_path, 0, 2, active=True) as log:
-        log.add({"step": 1, "dev_eer_percent": 61.25, "dev_centred_by": 2000})
-        log.add({"step": 2, "dev_eer_percent": 50.0, "dev_centred_by": 0})
+        log.add_validation({"step": 1, "dev_eer_percent": 61.25, "dev_centred_by": 2000})
+        log.add_validation({"step": 2, "dev_eer_percent": 50.0, "dev_centred_by": 0})
     said = capsys.readouterr().err
     assert "step 1: dev EER 61.25 % (centred by 2,000 training utterances; " in said
     assert said.count("seem reversed") == 1
