@@ -62,6 +62,7 @@ steps.import_embeddings {new}/test.npz {new}/embeddings --kind arrays --utt2spk 
 steps.export_kaldi {exp} {packed} {new}/kaldi --sets "[train, test]" --backend cosine
 steps.import_kaldi {new}/kaldi {new}/from_kaldi --archives beside
 steps.import_model {made}/published {new}/imported --kind ge2e_tf
+steps.compare_runs {exp} {new}/imported {new}/compared_runs --replicates 10
 utils.plan.accept {other_plan} 7
 steps.train {packed}/train {packed}/dev recipes/mini/conf/ghostvlad_tiny.yaml {exp} --bank \
   {packed}/bank --num-threads 1 --steps 2 --seed 2 --force
@@ -85,6 +86,7 @@ NOTHING_TO_KILL = {
             "steps.identify",
             "steps.compare_models",
             "steps.verify",
+            "utils.config",
             "utils.archive check",
             "utils.archive head",
             "utils.archive diff",

@@ -103,16 +103,16 @@ def read_run(folder: Path) -> Run:
         if label not in YAMLS:
             lists[label] = entry["content"]
     history = read_entries(folder / "log" / "history.jsonl")
-    return Run(folder, values, lists, _facts(receipt, history), history)
+    return Run(folder, values, lists, _facts(receipt, values), history)
 
 
-def _facts(receipt: Mapping, history: list[dict]) -> dict[str, str]:
+def _facts(receipt: Mapping, values: Mapping) -> dict[str, str]:
     """Peak learning rate, batch, counts, hours and commit, as far as they are known."""
     counts = receipt["counts"]
-    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
     facts = {}
-    if rates:
-        facts["peak learning rate"] = f"{max(rates):g}"
+    optimizer = values.get("optimizer")
+    if isinstance(optimizer, Mapping) and "learning_rate" in optimizer:
+        facts["peak learning rate"] = _as_text(optimizer["learning_rate"])  # of the schedule
     if counts.get("draws") and counts.get("steps"):
         facts["crops per step, of all processes"] = f"{counts['draws'] // counts['steps']:,}"
     for key, title in COUNTS.items():
