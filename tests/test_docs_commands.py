@@ -21,16 +21,19 @@ from tests.test_remedies import options_of, options_of_recipe
 from tests.tree import LIBRARY, RECIPES, label
 
 NEEDS = {
+    "a calibrated experiment",
     "a cluster",
     "a container",
     "a corpus",
     "a fit machine",
+    "a model folder",
     "a network connection",
     "a trained network",
     "an installation",
     "Kaldi",
     "minutes of tests",
     "minutes of training",
+    "recordings of your own",
 }
 PAGES = [
     ROOT / "README.md",
