@@ -1,23 +1,23 @@
 """``threshold.json``: a threshold that was fitted on recordings of the user's own.
 
-Its keys, of format 1:
+Its keys, of format 1::
 
-format            1
-model             digest of the model (`utils.pretrained.Model.digest`)
-backend           digest of the model's back end, or null: plain cosine
-enrol_files       files that a person is enrolled with
-threshold         the lowest score that is accepted
-calibration       {"offset", "slope"}: log-likelihood ratio = offset + slope x score; or null
-mean              subtracted from length-normalised vectors, as a list; or null: not centred
-p_target, c_miss, c_fa   prior of a target and costs of the errors, for which the threshold is
-errors            {"miss", "false_alarm"}: {"rate", "bound"}, and {"cost"}: the same of the
-                  normalised cost; bounds are approximate, one-sided, 95 %
-false_alarms      rows [threshold, rate, bound], by growing thresholds: false alarms at other ones
-counts            speakers, files, trials, and the effective numbers behind the bounds
-marks             what a reader has to know, as sentences
-shift             what the model's own calibration does on these recordings, or null
-conditions        {"8 kHz": ..., "2 s": ...}: threshold, errors and counts of changed recordings
-recordings        of each recording the first 16 hexadecimal digits of its SHA-256
+    format            1
+    model             digest of the model (`utils.pretrained.Model.digest`)
+    backend           digest of the model's back end, or null: plain cosine
+    enrol_files       files that a person is enrolled with
+    threshold         the lowest score that is accepted
+    calibration       {"offset", "slope"}: log-likelihood ratio = offset + slope x score; or null
+    mean              subtracted from length-normalised vectors, as a list; or null: not centred
+    p_target, c_miss, c_fa   prior of a target and costs of the errors, for which the threshold is
+    errors            {"miss", "false_alarm"}: {"rate", "bound"}, and {"cost"}: the same of the
+                      normalised cost; bounds are approximate, one-sided, 95 %
+    false_alarms      rows [threshold, rate, bound], by growing thresholds: false alarms at other ones
+    counts            speakers, files, trials, and the effective numbers behind the bounds
+    marks             what a reader has to know, as sentences
+    shift             what the model's own calibration does on these recordings, or null
+    conditions        {"8 kHz": ..., "2 s": ...}: threshold, errors and counts of changed recordings
+    recordings        of each recording the first 16 hexadecimal digits of its SHA-256
 
 No name of a person is in it.
 """
