@@ -12,7 +12,7 @@ Its keys, of format 1::
     p_target, c_miss, c_fa   prior of a target and costs of the errors, for which the threshold is
     errors            {"miss", "false_alarm"}: {"rate", "bound"}, and {"cost"}: the same of the
                       normalised cost; bounds are approximate, one-sided, 95 %
-    false_alarms      rows [threshold, rate, bound], by growing thresholds: false alarms at other ones
+    false_alarms      rows [threshold, rate, bound], by growing threshold: others than this one
     counts            speakers, files, trials, and the effective numbers behind the bounds
     marks             what a reader has to know, as sentences
     shift             what the model's own calibration does on these recordings, or null
