@@ -36,6 +36,10 @@ step() { python3 -m "steps.$1" "${@:2}"; }
 
 packed_of() { echo "$home/data/fold$1/packed_16000"; }
 
+beside_of() {  # FOLD: the experiment of compare_back_ends.sh
+  if [ "$1" = 1 ]; then echo "$BESIDE"; else echo "$BESIDE-fold$1"; fi
+}
+
 # All utterances are embedded once: the folds share them.
 whole=$home/data/all
 for fold in "${folds[@]}"; do
@@ -75,14 +79,14 @@ calibrate_system() {  # EXP SCORER
 
 experiments=()
 data=()
-for fold in "${folds[@]}"; do data+=("$(packed_of "$fold")"); done
+for fold in "${folds[@]}"; do
+  packed=$(packed_of "$fold")
+  data+=("$packed")
+done
 for model in "${models[@]}"; do
-  network=$model
-  if [ ! -d "$model" ]; then
-    network=models/$model
-    step fetch_pretrained "$model"
-  fi
-  exp=$home/exp/published-$(basename "$model")
+  network=models/$model
+  step fetch_pretrained "$model"
+  exp=$home/exp/published-$model
   for job in 1 2; do
     step extract "$network" "$whole" "$exp/embeddings/all" --job "$job/2" &
   done
@@ -110,8 +114,11 @@ for model in "${models[@]}"; do
   done
 done
 for fold in "${folds[@]}"; do  # all systems of a fold, then those of the next one
-  for model in "${models[@]}"; do experiments+=("$home/exp/published-$(basename "$model")-fold$fold"); done
-  [ -z "${BESIDE:-}" ] || experiments+=("$BESIDE$([ "$fold" = 1 ] || echo "-fold$fold")")
+  for model in "${models[@]}"; do experiments+=("$home/exp/published-$model-fold$fold"); done
+  if [ -n "${BESIDE:-}" ]; then
+    beside=$(beside_of "$fold")
+    experiments+=("$beside")
+  fi
 done
 systems=(plain_cosine cosine cosine_as_norm1 plain_cosine_head lda60_plda plda)
 scorers=$(printf '%s_calibrated, ' "${systems[@]}")

@@ -300,8 +300,6 @@ def test_vectors_are_not_compared_with_matrices_nor_other_networks(work):
     (embeddings / "crops" / "provenance.json").write_text(json.dumps(facts | {"model": "eeee"}))
     with pytest.raises(UserError, match='model is "eeee"'):
         scores_of(work, "crops")
-    with pytest.raises(UserError, match='model is "eeee"'):
-        scores_of(work, "centre_2s", enrol_embeddings=embeddings / "crops")
 
 
 def test_a_side_without_embedding_is_named_with_the_folder_where_it_should_be(work):
