@@ -77,7 +77,8 @@ def embed_utterances(
     if protocol.unit_length and share[1] > 1:
         raise ValueError("means of length 1 over parts of the pieces cannot be summed")
     was_training = network.training
-    network.eval()
+    if was_training:
+        network.eval()
     names = keys or [str(index) for index in indices]
     inputs: PackedReader | FeatureReader | PreparedReader = reader
     if protocol.preparation is not None:
@@ -98,7 +99,8 @@ def embed_utterances(
     for batch in islice(grouped, rank, None, num_processes):
         samples = [_read_piece(inputs, *pieces[k], protocol) for k in batch]
         pieces_PE[batch] = _embed_pieces(network, samples, protocol)
-    network.train(was_training)
+    if was_training:
+        network.train()
     if not ends:
         return pieces_PE
     combined = []

@@ -6,6 +6,7 @@ contain the utterance mirrored at that end, or zeros, never the padding; frames 
 are zero.
 """
 
+from bisect import bisect_left
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -162,10 +163,9 @@ class FramedFrontEnd(FrontEnd):
 
     def min_samples(self, num_frames: int) -> int:
         """The fewest samples that give this many frames."""
-        num_samples = 1
-        while self.num_frames(num_samples) < num_frames:
-            num_samples += 1
-        return num_samples
+        enough = self.window_samples + num_frames * self.hop_samples
+        candidates = range(1, enough + 1)
+        return candidates[bisect_left(candidates, num_frames, key=self.num_frames)]
 
     def _features(self, waveforms_BS: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         if waveforms_BS.device.type != "cpu":
