@@ -52,6 +52,7 @@ def test_it_is_a_data_directory_of_sizes_that_take_turns(rooms):
     assert all(key == f"{utt2spk[key]}-{key[-1]}" for key in utt2spk)
 
 
+@pytest.mark.slow
 def test_dimensions_reverberation_times_and_distances_are_those_asked_for(rooms):
     ranges = {"small": (2, 10), "medium": (10, 30), "large": (30, 40)}
     for key, shape in read_map(rooms / "utt2room").items():

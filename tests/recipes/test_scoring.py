@@ -223,6 +223,7 @@ def test_every_option_has_its_commands(plan):
     ] == ["[data/train]", "[dev]", "0.001,0.1:2:1"]
 
 
+@pytest.mark.slow
 def test_a_back_end_that_is_trained_already_is_taken_as_it_is(plan, tmp_path):
     trained = tmp_path / "elsewhere" / "plda"
     trained.mkdir(parents=True)
@@ -253,6 +254,7 @@ def test_a_back_end_that_is_trained_already_is_taken_as_it_is(plan, tmp_path):
     ("names", "protocols"),
     [("", "whole_reversed,whole_reversed"), ("cuts=whole,centre_2s", "centre_2s")],
 )
+@pytest.mark.slow
 def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(
     plan, tmp_path, names, protocols
 ):
@@ -274,6 +276,7 @@ def test_a_protocol_that_would_be_scored_twice_in_one_place_is_refused(
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_an_option_without_what_it_belongs_to_is_refused(plan, tmp_path, options, complaint):
     plan()
     done = start(tmp_path / "run.sh", tmp_path / "plan", *options)
@@ -336,6 +339,7 @@ def test_cut_sides_and_models_of_several_utterances(plan):
     assert commands["apply_calibration"][3][-3] == "exp/scores/test/centre_2s/fused.scores"
 
 
+@pytest.mark.slow
 def test_without_a_dev_set_there_is_no_calibration(plan, tmp_path):
     assert [words[1] for words in plan(dev="")["score"]] == ["exp/embeddings/test"]
     several = plan(dev="", names="tests=vox1_o,vox1_e", test='"$tests"')

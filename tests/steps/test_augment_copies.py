@@ -283,6 +283,7 @@ def test_a_policy_without_sounds_of_the_bank_needs_none(made, tmp_path):
     assert 0 < counts["unchanged_copies"] < counts["went_on"] == 10
 
 
+@pytest.mark.slow
 def test_a_network_embeds_copies_and_the_embeddings_say_so(made, corpus, tmp_path):
     copy(made, tmp_path / "copies", one_copy_per_transform=True, include_originals=True)
     train(

@@ -284,6 +284,7 @@ def test_one_line_exit_code_1_and_nothing_written(work, command, case):
     ]
 
 
+@pytest.mark.slow
 def test_speakers_of_the_calibration_in_the_test_are_refused_by_the_command(work, command):
     calibrate([work / "scores/dev/plda.scores"], work / "data/dev", work / "calibration")
     rewrite(work / "data/test/utt2spk", "t1-0 t1\n", "t1-0 d1\n")

@@ -138,6 +138,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     assert not np.array_equal(one["dense0.mat"], other["dense0.mat"])
 
 
+@pytest.mark.slow
 def test_symmetric_scores_do_not_depend_on_the_order_of_the_sides(learned):
     embeddings, _ = voices(10, seed=2)
     rows = learned.transform(embeddings)

@@ -54,6 +54,7 @@ def test_each_yaml_finds_the_voice_between_the_silences(data, name):
         assert name == "silero" or speech[40:90].all(), utterance
 
 
+@pytest.mark.slow
 def test_top_db_takes_the_place_of_the_yamls_and_is_for_detectors_that_have_it(data):
     quiet, loud = (
         decide(data, config="conf/vad/librosa_trim.yaml", top_db=top_db)["speech_frames"]

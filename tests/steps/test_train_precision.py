@@ -115,6 +115,7 @@ def test_a_bf16_that_is_emulated_is_said_once_with_what_to_do(
 
 
 @pytest.mark.parametrize("phases", ["", PHASES], ids=["one training", "two phases"])
+@pytest.mark.slow
 def test_a_workdir_of_before_stays_done(corpus, tmp_path, monkeypatch, phases):
     config = variant(
         corpus,
@@ -174,6 +175,7 @@ def test_an_auto_phase_does_not_take_what_another_phase_was_told(
 
 
 @pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.slow
 def test_what_force_begins_anew_takes_the_precision_of_this_machine(
     corpus, tmp_path, monkeypatch, finished
 ):
@@ -190,6 +192,7 @@ def test_what_force_begins_anew_takes_the_precision_of_this_machine(
     assert precision_of(tmp_path / "exp") == "fp32"
 
 
+@pytest.mark.slow
 def test_a_change_of_a_middle_phase_is_a_change(corpus, tmp_path):
     config = variant(corpus, tmp_path, SHORT)
     third = "  - {name: third, training: {steps: 2}}\n"
@@ -202,6 +205,7 @@ def test_a_change_of_a_middle_phase_is_a_change(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("claim", ["{}", '{"config": []}', '{"config": {"model": {}}}', "no JSON"])
+@pytest.mark.slow
 def test_a_begun_json_that_says_nothing_is_no_traceback(corpus, tmp_path, claim):
     config = variant(corpus, tmp_path, SHORT, AUTO)
     run(corpus, config, tmp_path / "exp")

@@ -70,6 +70,7 @@ def test_the_student_comes_nearer(taught):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_experiment_gives_the_same_as_one_of_the_phase_before(
     corpus, taught, tmp_path
 ):

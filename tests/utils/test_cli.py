@@ -256,6 +256,7 @@ def test_help_is_the_docstring(step):
 
 
 @pytest.mark.parametrize("level", ["1", "2"])
+@pytest.mark.slow
 def test_a_step_runs_without_docstrings_and_assertions(step, level, monkeypatch):
     monkeypatch.setenv("PYTHONOPTIMIZE", level)
     assert step("a", "--snr-db", "5").stdout == "a 5.0 False\n"

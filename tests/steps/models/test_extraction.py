@@ -36,6 +36,7 @@ def unit(embeddings):
 
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_mixed_lengths_together_are_as_each_alone(path):
     # not 0: there rounding reaches 1e-5 in one of five utterances of RawNet2
     torch.manual_seed(1)

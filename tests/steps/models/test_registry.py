@@ -130,6 +130,7 @@ def test_full_size_has_the_published_parameters(stem):
 
 
 @pytest.mark.parametrize("path", marked_by_size(CPU_CONFIGS))
+@pytest.mark.slow
 def test_cpu_size_keeps_five_percent_of_the_parameters_and_every_kind_of_layer(path):
     small, full = (
         build_network(path),
@@ -244,6 +245,7 @@ def test_batch_mates_and_padding_change_nothing(path):
 
 
 @pytest.mark.parametrize("path", CPU_CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.slow
 def test_state_makes_the_round_trip(path, tmp_path):
     network = build_network(path, seed=0)
     num_samples = one_second_or_more(network)
@@ -259,6 +261,7 @@ def test_state_makes_the_round_trip(path, tmp_path):
 
 
 @pytest.mark.parametrize("path", marked_by_size(CPU_CONFIGS))
+@pytest.mark.slow
 def test_same_seed_same_weights(path):
     one, other, third = build_network(path, 5), build_network(path, 5), build_network(path, 6)
     assert all(

@@ -70,6 +70,7 @@ def encode(tmp_path):
         ("x.mov", AAC, 16000),
     ],
 )
+@pytest.mark.slow
 def test_a_container_gives_the_sound_at_its_place_and_in_its_length(encode, name, options, rate):
     sound = chirp(rate=rate)
     entry = encode(sound, name, *options, rate=rate)
@@ -96,6 +97,7 @@ def test_a_container_gives_the_sound_at_its_place_and_in_its_length(encode, name
         ("x.mp4", (*AAC, "-movflags", "frag_keyframe+empty_moov")),
     ],
 )
+@pytest.mark.slow
 def test_a_container_without_exact_length_gives_the_sound_within_the_tolerance(
     encode, name, options
 ):
@@ -108,6 +110,7 @@ def test_a_container_without_exact_length_gives_the_sound_within_the_tolerance(
 
 @needs_ffmpeg
 @pytest.mark.parametrize("name", ["x.m4a", "x.webm"])
+@pytest.mark.slow
 def test_a_part_is_the_part_of_the_whole(encode, name):
     entry = encode(chirp(3.0, 48000), name, rate=48000)
     whole, _ = read_audio(entry)

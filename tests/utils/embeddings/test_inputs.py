@@ -49,6 +49,7 @@ def test_kaldis_lists_and_ranges_are_read(data, front_end):
 
 @pytest.mark.parametrize("with_audio", [False, True], ids=["features", "audio_too"])
 @pytest.mark.parametrize("lacking", ["feats.scp", "utt2spk", "both"])
+@pytest.mark.slow
 def test_the_command_that_is_named_for_lists_that_differ_mends_them(
     data, front_end, command, tmp_path, lacking, with_audio
 ):

@@ -213,6 +213,7 @@ CRASHING = {
 
 
 @pytest.mark.parametrize("content", CRASHING)
+@pytest.mark.slow
 def test_what_would_end_this_process_is_one_line(tmp_path, content, monkeypatch):
     """In the sandbox alone: the unpickler is allowed to die there."""
     monkeypatch.setattr(sandbox, "LEAST_CPU_SECONDS", 2)

@@ -156,6 +156,7 @@ def test_silero_takes_noise_for_none_and_webrtc_for_speech():
 
 
 @pytest.mark.parametrize("name", VADS)
+@pytest.mark.slow
 def test_of_real_speech_most_is_kept_and_silero_alone_knows_noise(shared_data, name):
     spoken = sorted((shared_data / "speechocean762_train" / "WAVE").glob("*/*"))[::80]
     noises = sorted(
