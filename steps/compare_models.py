@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.audio import Channel
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import WrongArguments
 
 if TYPE_CHECKING:
     from steps.api import LoadedModel
@@ -75,7 +75,9 @@ def compare_models(
     from utils.scoring.thresholds.recordings import as_labels, distinct, list_recordings
 
     if len(models) < 2 or len({*models}) < len(models):
-        raise UserError(f"{len(models)} models, expected two or more different ones to compare")
+        raise WrongArguments(
+            f"{len(models)} models, expected two or more different ones to compare"
+        )
     drawing = make_drawing(replicates, seed, None, least=2)
     loaded = [load_model(model, device, channel) for model in models]
     recordings = distinct(list_recordings(folder, loaded[0].finder))

@@ -9,7 +9,7 @@ import pytest
 from steps.compare_models import compare_models
 from steps.fit_threshold import fit_threshold
 from tests.models_for_tests import make_calibrated_model, make_model, write_voice
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.scoring.thresholds import read_threshold
 
 PITCHES = (80, 105, 140, 160, 240, 270)  # which the random network tells apart
@@ -56,6 +56,12 @@ def test_a_threshold_is_fitted_and_tried_on_new_recordings(made, tmp_path, capsy
     found = fit_threshold(made / "model", tmp_path / "new", tmp_path / "check.json", check=path)
     assert found == json.loads((tmp_path / "check.json").read_text())
     assert "the fit's bound of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [{"also_2s": True}, {"p_target": 0.1}, {"enrol_files": 2}])
+def test_a_check_takes_no_options_of_a_fit(tmp_path, option):
+    with pytest.raises(WrongArguments, match=r"--check: prior, costs and --enrol-files are those"):
+        fit_threshold(tmp_path, tmp_path, tmp_path / "x", check=tmp_path / "t.json", **option)
 
 
 def test_where_there_is_no_number_nothing_is_written(made, tmp_path):
