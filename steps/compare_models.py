@@ -37,7 +37,8 @@ def compare_models(
     """Print the equal error rate of each model on the same trials, and the paired differences.
 
     All pairs of recordings are compared as ``steps.fit_threshold`` does: across sessions where
-    there are any, and by cosine that is centred from 20 speakers on, or by a model's back end.
+    there are any, by cosine that is centred from 20 speakers on, or by the back end and the norm
+    that a model has.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ def _fit(
     own = fit_own_threshold(embedded.embeddings, settings)
     print("\n".join(threshold_lines(own, settings)))
     conditions = {name: _fit_changed(name, loaded, recordings, settings) for name in changes}
-    threshold = make_threshold(own, settings, loaded.digest, loaded.scoring.backend_digest)
+    threshold = make_threshold(own, settings, loaded.scoring.maker)
     digests = sorted(recording.digest for recording in recordings)
     return replace(threshold, conditions=conditions, recordings=digests)
 
@@ -205,8 +205,7 @@ def _check(
     from utils.scoring.thresholds.wording import check_lines
 
     threshold = read_threshold(path, loaded.digest)
-    if threshold.backend != loaded.scoring.backend_digest:
-        raise UserError(f"{path}: fitted for scores of another back end; fit it again")
+    loaded.scoring.refuse_other_scores(path, threshold)
     known = {recording.digest for recording in recordings} & {*threshold.recordings}
     if known:
         raise UserError(
