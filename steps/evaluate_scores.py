@@ -46,6 +46,9 @@ def evaluate_scores(
 ) -> dict:
     """Write error rates, DET curves and a report of any score files; no experiment is needed.
 
+    Score files do not say what a network was trained on: whether it has heard the test speakers is
+    not checked, unlike by ``steps.evaluate``.
+
     Parameters
     ----------
     scores : list of path
