@@ -18,7 +18,7 @@ from local.voxceleb.lists import LISTS, refuse_leakage
 from local.voxceleb.meta import Speakers, find_file, read_speakers
 from local.voxceleb.trees import find_utterances, speaker_folders
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.receipts import Task
 
 FORMAT = 1
@@ -181,7 +181,7 @@ def _check(
         if name not in LISTS or tests.count(name) > 1:
             raise UserError(f"--tests: '{name}', expected some of {', '.join(LISTS)}, each once")
     if "voxceleb2" in TRAINING[training] and "voxceleb2" not in roots:
-        raise UserError(
+        raise WrongArguments(
             f"--training is {training}, but --voxceleb2 is not given; give it, or --training "
             "vox1dev"
         )

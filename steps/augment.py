@@ -8,7 +8,7 @@ from pathlib import Path
 from utils.augmentation.planned import note_bank
 from utils.cli import run
 from utils.data_dir.ledger import MAX_POLICY_FRACTION, MAX_UNREADABLE_FRACTION
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
@@ -64,7 +64,7 @@ def augment(
     if rirs is not None:
         sources["rirs"] = rirs
     if not sources:
-        raise UserError(f"{bank}: nothing to put into the bank; give --noise, --rirs or both")
+        raise WrongArguments(f"{bank}: nothing to put into the bank; give --noise, --rirs or both")
     inputs: dict[str, Path] = {}
     for kind, source in sources.items():
         lists = data_dir_inputs(source, "wav.scp", "segments", "utt2type", "utt2condition")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.evaluation.about import about_system
 from utils.evaluation.comparison import compare_pairs, is_clear, sentence
 from utils.evaluation.decisions import dev_last
@@ -175,7 +175,7 @@ def list_score_files(
     """
     each, rest = divmod(len(experiments), len(data))
     if rest or not each:
-        raise UserError(
+        raise WrongArguments(
             f"--experiments: {len(experiments)} for {len(data)} folds; name as many for every "
             "fold, those of the first fold first"
         )

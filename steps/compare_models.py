@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.audio import Channel
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import WrongArguments
 
 if TYPE_CHECKING:
     from steps.api import LoadedModel
@@ -37,7 +37,8 @@ def compare_models(
     """Print the equal error rate of each model on the same trials, and the paired differences.
 
     All pairs of recordings are compared as ``steps.fit_threshold`` does: across sessions where
-    there are any, and by cosine that is centred from 20 speakers on, or by a model's back end.
+    there are any, by cosine that is centred from 20 speakers on, or by the back end and the norm
+    that a model has.
 
     Parameters
     ----------
@@ -75,7 +76,9 @@ def compare_models(
     from utils.scoring.thresholds.recordings import as_labels, distinct, list_recordings
 
     if len(models) < 2 or len({*models}) < len(models):
-        raise UserError(f"{len(models)} models, expected two or more different ones to compare")
+        raise WrongArguments(
+            f"{len(models)} models, expected two or more different ones to compare"
+        )
     drawing = make_drawing(replicates, seed, None, least=2)
     loaded = [load_model(model, device, channel) for model in models]
     recordings = distinct(list_recordings(folder, loaded[0].finder))

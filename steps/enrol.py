@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.audio import Channel
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import read_foreign_lines
 
 if TYPE_CHECKING:
@@ -132,22 +132,22 @@ def _refuse_words(
 ) -> None:
     """Refuse words that do not go together."""
     if sum(modes) > 1:
-        raise UserError("--add, --list, --remove, --rebuild: expected one of them at most")
+        raise WrongArguments("--add, --list, --remove, --rebuild: expected one of them at most")
     add, listed, removed, rebuilt = modes
     if listed or removed or rebuilt:
         if name or files:
-            raise UserError(
+            raise WrongArguments(
                 "found a name or files beside --list, --remove or --rebuild, expected MODEL and "
                 "GALLERY alone; leave them out"
             )
     elif not (name and files):
         option = " --add" if add else ""
-        raise UserError(
+        raise WrongArguments(
             f"expected MODEL, GALLERY, NAME and FILES{option}, or MODEL and GALLERY with --list, "
             "--remove or --rebuild"
         )
     if rebuilt != (audio is not None):
-        raise UserError(
+        raise WrongArguments(
             "--rebuild and --audio go together: the other model, and the recordings of all people"
         )
 

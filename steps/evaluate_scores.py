@@ -11,7 +11,7 @@ Trials are ``<enrol> <test> target|nontarget`` or ``1|0 <enrol> <test>``.
 from pathlib import Path
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.evaluation.comparison import sentence
 from utils.evaluation.foreign import evaluated, foreign_system, foreign_test_set
 from utils.evaluation.results import markdown_table, text_table
@@ -45,6 +45,9 @@ def evaluate_scores(
     operating_points: str | None = None,
 ) -> dict:
     """Write error rates, DET curves and a report of any score files; no experiment is needed.
+
+    Score files do not say what a network was trained on: whether it has heard the test speakers is
+    not checked, unlike by ``steps.evaluate``.
 
     Parameters
     ----------
@@ -92,7 +95,7 @@ def evaluate_scores(
     require_files([*scores, trials, *given.values()])
     refuse_other_results(output)
     if enroll_spk2utt and not utt2spk:
-        raise UserError(
+        raise WrongArguments(
             "--enroll-spk2utt: has no effect without --utt2spk, the speakers of the utterances"
         )
     files = {f"scores {name}": score_input(path) for name, path in named}

@@ -27,6 +27,7 @@ from utils.pretrained import (
     is_model,
     model_digest,
     open_model,
+    read_model_calibration,
     resolve_model,
     weights_as_bytes,
     write_model,
@@ -62,7 +63,8 @@ def fetch_pretrained(name: Name, model: Path | None = None, *, from_: Path | Non
     Returns
     -------
     dict
-        Number of ``parameters``; empty if the model folder is there.
+        Number of ``parameters``; empty if the model folder is there.  One of an earlier version is
+        left as it is, and a line says what it lacks.
 
     Raises
     ------
@@ -76,9 +78,10 @@ def fetch_pretrained(name: Name, model: Path | None = None, *, from_: Path | Non
         _note_in_plan(folder, name)
         return {}
     if is_model(folder):
-        digest = _open_same(folder, name).digest
+        existing = _open_same(folder, name)
         shutil.rmtree(downloads, ignore_errors=True)  # of a run that was killed
-        print(f"{folder}: exists already: {PUBLISHED[name].title}, digest {digest[:16]}")
+        title, digest = PUBLISHED[name].title, existing.digest[:16]
+        print(f"{folder}: exists already: {title}, digest {digest}{_how_old(existing, name)}")
         return {}
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: exists, and is no model folder; give another folder")
@@ -134,6 +137,27 @@ def _open_same(folder: Path, name: str) -> Model:
             f"{folder}: holds another network ({found}), expected {name}; give another folder"
         )
     return model
+
+
+def _how_old(model: Model, name: str) -> str:
+    """In what a model folder of an earlier version differs from today's, and the remedy; or empty.
+
+    It is not changed: a calibration holds for one conversion of the weights.
+    """
+    published = PUBLISHED[name]
+    protocol = (model.protocol_options or {}).get("protocol", "")
+    differences = []
+    if published.calibration and CALIBRATION not in model.files:
+        differences.append("without the calibration that is published now")
+    elif published.calibration and read_model_calibration(model) != published.calibration:
+        differences.append("with another calibration than the one published now")
+    if protocol != published.protocol:
+        differences.append(
+            f"with test protocol '{protocol or 'natural'}', now '{published.protocol or 'natural'}'"
+        )
+    if not differences:
+        return ""
+    return f", {', '.join(differences)}; for today's, remove {model.folder} and fetch it again"
 
 
 def _convert(name: str, published: Published, files: Files) -> tuple[dict[str, bytes], int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.audio import Channel
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import atomic_write
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def fit_threshold(
     enrol_files : int
         Recordings that a person is enrolled with: their scores are higher than those of one.
     check : path, optional
-        A fitted threshold, which is tried on the recordings; none is fitted.
+        A fitted threshold, which is tried on the recordings at its own prior, costs and number
+        of enrolment files; none is fitted.
     also_8khz : bool
         Fit the same for all recordings at 8 kHz, as over a telephone.
     also_2s : bool
@@ -89,7 +90,7 @@ def fit_threshold(
     """
     from steps.api import load_model
     from utils.scoring.thresholds.files import as_content
-    from utils.scoring.thresholds.own_threshold import refuse_few
+    from utils.scoring.thresholds.own_threshold import Settings, refuse_few
     from utils.scoring.thresholds.recordings import (
         as_labels,
         distinct,
@@ -100,6 +101,11 @@ def fit_threshold(
 
     settings = _settings(p_target, c_miss, c_fa, enrol_files)
     changes = [name for name, chosen in (("8 kHz", also_8khz), ("2 s", also_2s)) if chosen]
+    if check is not None and (changes or settings != Settings()):
+        raise WrongArguments(
+            f"--check: prior, costs and --enrol-files are those of {check}, and nothing is fitted; "
+            "leave the other options of a fit out"
+        )
     loaded = load_model(model, device, channel)
     found = list_recordings(folder, loaded.finder)
     recordings = distinct(found)
@@ -153,7 +159,7 @@ def _fit(
     own = fit_own_threshold(embedded.embeddings, settings)
     print("\n".join(threshold_lines(own, settings)))
     conditions = {name: _fit_changed(name, loaded, recordings, settings) for name in changes}
-    threshold = make_threshold(own, settings, loaded.digest, loaded.scoring.backend_digest)
+    threshold = make_threshold(own, settings, loaded.scoring.maker)
     digests = sorted(recording.digest for recording in recordings)
     return replace(threshold, conditions=conditions, recordings=digests)
 
@@ -199,8 +205,7 @@ def _check(
     from utils.scoring.thresholds.wording import check_lines
 
     threshold = read_threshold(path, loaded.digest)
-    if threshold.backend != loaded.scoring.backend_digest:
-        raise UserError(f"{path}: fitted for scores of another back end; fit it again")
+    loaded.scoring.refuse_other_scores(path, threshold)
     known = {recording.digest for recording in recordings} & {*threshold.recordings}
     if known:
         raise UserError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.receipts import MODE, Task
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def import_embeddings(
 def _check_option(kind: str, option: str, path: Path | None, needing: tuple[str, ...]) -> None:
     """Refuse an option that a kind does not have, and its absence where the kind needs it."""
     if path is None and kind in needing:
-        raise UserError(f"{option}: kind {kind} needs it (see --help)")
+        raise WrongArguments(f"{option}: kind {kind} needs it (see --help)")
     if path is not None and kind not in needing:
-        raise UserError(f"{option}: kind {kind} has no such option")
+        raise WrongArguments(f"{option}: kind {kind} has no such option")
 
 
 def _read_source(

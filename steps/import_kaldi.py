@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from utils.cli import run
 from utils.embeddings.kaldi_folders import backend_files, find_sets, network_digest
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import atomic_write
 from utils.receipts import Task
 
@@ -114,7 +114,7 @@ def import_kaldi(
     if not embeddings_only:
         files = backend_files(source, every_set, backend_set, given_files)
     elif backend_set or given_files:
-        raise UserError(
+        raise WrongArguments(
             "--embeddings-only and files of a back end (--backend-set, --mean, --transform, "
             "--plda): both were given; leave one out"
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.foreign.tables import Kind, Table, possible_kinds, read_table
 from utils.foreign.tensorflow import bundle_files
 from utils.pretrained import refuse_model
@@ -144,9 +144,9 @@ def _check_rows(rows: str | None, kind: Kind, tables: Mapping[Kind, Table]) -> N
     """Refuse --rows for kinds that do not have it, and its absence where it is needed."""
     is_needed = any(table.rows for table in tables.values())
     if rows and not is_needed:
-        raise UserError(f"--rows: kind {kind} has no such option")
+        raise WrongArguments(f"--rows: kind {kind} has no such option")
     if is_needed and not rows:
-        raise UserError(f"--rows: kind {kind} needs it: features or frames (see --help)")
+        raise WrongArguments(f"--rows: kind {kind} needs it: features or frames (see --help)")
 
 
 def _make_task(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import atomic_write, read_lines, split_words
 from utils.receipts import Task, data_dir_inputs
 from utils.receipts.contents import read_receipt
@@ -86,7 +86,7 @@ def make_trials(
     _refuse_small(counted, 1)
     _refuse_small(impostors | {"seed": seed}, 0)
     if enrol_sessions is not None and not enrol_sessions <= enrol_utterances:
-        raise UserError(
+        raise WrongArguments(
             f"--enrol-sessions is {enrol_sessions}, "
             f"expected at most the {enrol_utterances} of --enrol-utterances"
         )

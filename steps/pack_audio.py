@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.audio import Channel
 from utils.cli import run
 from utils.embeddings.planned import note_packed
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.receipts import Task, data_dir_inputs
 
 FORMAT = 1
@@ -157,7 +157,7 @@ def _count_upsampled(rates: Mapping[int, int], sample_rate_hz: int) -> dict[str,
 def _check_split(data: Path, trim: bool) -> None:
     """Raise UserError for --split with --trim, or if trials or models name the utterances."""
     if trim:
-        raise UserError(
+        raise WrongArguments(
             "--trim and --split: both were given; either the speech is joined, "
             "or every stretch of it becomes an utterance"
         )

@@ -29,7 +29,7 @@ from utils.pretrained import (
     weights_as_bytes,
     write_model,
 )
-from utils.pretrained.calibration import CALIBRATION
+from utils.pretrained.calibration import CALIBRATION, NORM, shortened
 from utils.pretrained.card import make_card
 from utils.pretrained.folder import CONFIG, PROTOCOL, PROVENANCE, WEIGHTS
 from utils.pretrained.training_data import training_data_facts
@@ -134,7 +134,7 @@ def package(
     scores = Scores(model_digest(contents), digest, named.name)
     contents |= calibration_contents(experiment, calibration, scores, domain)
     if threshold:
-        _refuse_other_threshold(threshold, scores)
+        _refuse_other_threshold(threshold, scores, _norm(contents))
         contents[THRESHOLD] = threshold
     speakers = _training_speakers(receipt)
     if with_head:
@@ -190,17 +190,25 @@ def _refuse_other_network(backend: Path, facts: Mapping) -> None:
             )
 
 
-def _refuse_other_threshold(path: Path, scores: Scores) -> None:
-    """Refuse a threshold that was fitted for another model or back end."""
+def _norm(contents: Mapping[str, bytes | Path]) -> dict | None:
+    """How scores are normalised; None if they are not."""
+    content = contents.get(NORM)
+    if not isinstance(content, bytes):
+        return None
+    return json.loads(content)
+
+
+def _refuse_other_threshold(path: Path, scores: Scores, norm: Mapping | None) -> None:
+    """Refuse a threshold that was fitted for another model, back end or norm."""
     if not path.exists():
         raise UserError(f"{path}: no such file; fit a threshold for the packaged model")
     fitted = read_json_object(path, {"model": str}, "a threshold", "fit it again")
-    expected = {"model": scores.model, "backend": scores.backend}
-    for key, digest in expected.items():
-        if fitted.get(key) != digest:
+    expected = {"model": scores.model, "backend": scores.backend, "norm": norm}
+    for key, packaged in expected.items():
+        if fitted.get(key) != packaged:
             raise UserError(
-                f"{path}: fitted for {key} {str(fitted.get(key))[:12]}, packaged is "
-                f"{str(digest)[:12]}; package without --threshold, and fit it for that model"
+                f"{path}: fitted for {key} {shortened(fitted.get(key))}, packaged is "
+                f"{shortened(packaged)}; package without --threshold, and fit it for that model"
             )
 
 

@@ -23,7 +23,7 @@ from utils.embeddings.planned import (
 )
 from utils.embeddings.provenance import compare_provenance, read_provenance
 from utils.embeddings.rows import mean_rows, read_embeddings
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import atomic_write
 from utils.pretrained import refuse_model
 from utils.receipts import DONE, MODE, Task
@@ -133,7 +133,7 @@ def _backend_section(config: Path | None, backend: str, subtract_mean: bool) -> 
     if config is None:
         return {"name": backend, "subtract_mean": subtract_mean}
     if (backend, subtract_mean) != ("cosine", True):
-        raise UserError(
+        raise WrongArguments(
             f"{config}: the YAML describes the back end; leave --backend and --subtract-mean out"
         )
     return read_yaml(config)

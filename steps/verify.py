@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from utils.audio import Channel
 from utils.cli import one_line_message, run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import read_foreign_lines, split_words
 from utils.pretrained import resolve_model
 
@@ -152,10 +152,10 @@ def _list_pairs(
     """Where each pair stands, its enrolment and its test."""
     if pairs is None:
         if enrol is None or test is None:
-            raise UserError("expected MODEL, ENROL and TEST, or MODEL and --pairs FILE")
+            raise WrongArguments("expected MODEL, ENROL and TEST, or MODEL and --pairs FILE")
         return [("", [enrol, *(more_enrol or [])], test)]
     if enrol is not None or more_enrol:
-        raise UserError("--pairs: the file has the recordings; leave the others out")
+        raise WrongArguments("--pairs: the file has the recordings; leave the others out")
     found = list(_read_pairs(pairs))
     if not found:
         raise UserError(f"{pairs}: empty, expected two recordings on each line")

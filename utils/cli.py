@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args, get_origin, get_type_hints
 
-from utils.errors import MACHINE_LACKS, UserError, is_lack_of_memory
+from utils.errors import MACHINE_LACKS, UserError, WrongArguments, is_lack_of_memory
 from utils.machine import process_start_time
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def run_and_report(work: Callable) -> int:
     except UserError as error:
         print(end="", flush=True)  # earlier output comes before the error, in a pipe too
         _print_error(one_line_message(error))
+        if isinstance(error, WrongArguments):
+            return 2
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""UserError: a mistake the user can fix.  UnreadableAudio: audio that a step may drop and count."""
+"""Mistakes that a user can fix, and among them audio that a step may drop and count."""
 
 import errno
 from pathlib import Path
@@ -23,9 +23,13 @@ def is_resource_shortage(error: Exception) -> bool:
 class UserError(Exception):
     """A mistake that the user can fix, in one line: where, found, expected, what to do.
 
-    The command wrapper (utils/cli.py) prints it and exits with 1; other exceptions are bugs and
-    keep their traceback.
+    The command wrapper (utils/cli.py) prints it and exits with 1, or with 2 for `WrongArguments`;
+    other exceptions are bugs and keep their traceback.
     """
+
+
+class WrongArguments(UserError):
+    """Arguments of a command that do not go together: the exit code is 2."""
 
 
 class UnreadableAudio(UserError):

@@ -11,7 +11,7 @@ from steps.api import load_model
 from steps.enrol import enrol
 from tests.models_for_tests import make_calibrated_model, make_model, write_voice
 from utils.cli import call
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.galleries import read_gallery
 
 
@@ -175,7 +175,7 @@ def test_nobody_is_lost_by_rebuilding(run, base, tmp_path):
     ],
 )
 def test_words_that_do_not_go_together_are_refused(run, words):
-    with pytest.raises(UserError, match="expected|go together"):
+    with pytest.raises(WrongArguments, match="expected|go together"):
         run(*words)
 
 

@@ -89,6 +89,30 @@ def test_it_has_head_protocol_and_calibration_where_they_are_published(tmp_path,
     assert "calibrated on nothing" in (model.folder / "README.md").read_text()
 
 
+def test_a_folder_of_an_earlier_version_is_left_and_named(tmp_path, publish, state, capsys):
+    calibration = ModelCalibration(12.5, -4.0, "calibrated on nothing")
+    earlier = {
+        "without the calibration that is published now": {},
+        "with another calibration than the one published now": {
+            "calibration": ModelCalibration(1.0, 0.0, "x")
+        },
+        "with test protocol 'crops_10x4s_mean', now 'natural'": {
+            "calibration": calibration,
+            "protocol": "crops_10x4s_mean",
+        },
+    }
+    for number, (said, changes) in enumerate(earlier.items()):
+        folder = tmp_path / f"m{number}"
+        fetch_pretrained("resemblyzer", folder, from_=publish(state, **changes))
+        before = open_model(folder).files
+        publish(state, calibration=calibration)
+        capsys.readouterr()
+        fetch_pretrained("resemblyzer", folder)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert f"{said}; for today's, remove {folder} and fetch it again" in line
+        assert open_model(folder).files == before
+
+
 def test_a_changed_key_is_named_and_nothing_is_written(tmp_path, publish, state):
     first, *rest = state
     renamed = {f"other.{first}": state[first]} | {key: state[key] for key in rest}

@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from steps.api import load_model
 from steps.compare_models import compare_models
 from steps.fit_threshold import fit_threshold
-from tests.models_for_tests import make_calibrated_model, make_model, write_voice
-from utils.errors import UserError
+from tests.models_for_tests import (
+    CALIBRATION,
+    as_json,
+    make_calibrated_model,
+    make_model,
+    write_voice,
+)
+from utils.archive.objects import encode_object
+from utils.errors import UserError, WrongArguments
+from utils.pretrained import add_to_model
 from utils.scoring.thresholds import read_threshold
 
 PITCHES = (80, 105, 140, 160, 240, 270)  # which the random network tells apart
@@ -56,6 +65,52 @@ def test_a_threshold_is_fitted_and_tried_on_new_recordings(made, tmp_path, capsy
     found = fit_threshold(made / "model", tmp_path / "new", tmp_path / "check.json", check=path)
     assert found == json.loads((tmp_path / "check.json").read_text())
     assert "the fit's bound of" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_with_few_speakers_the_slope_is_the_calibrations_and_the_offset_moves(made, tmp_path):
+    alike = tmp_path / "folder"
+    shutil.copytree(made / "folder", alike)
+    for pitch in (145, 190, 215, 320):  # some are so close to others that the classes overlap
+        for seed in range(3):
+            write_voice(alike / f"{pitch}" / f"{seed}.wav", pitch, 2.5, seed=seed)
+    fit_threshold(made / "model", alike, tmp_path / "threshold.json")
+    fitted = read_threshold(tmp_path / "threshold.json")
+    assert fitted.counts["speakers"] == 10
+    assert fitted.calibration.slope == pytest.approx(CALIBRATION.slope)
+    moved = fitted.calibration.offset - CALIBRATION.offset
+    assert abs(moved) > 0.1
+    assert fitted.shift["nats"] == pytest.approx(moved)
+    assert fitted.threshold == pytest.approx(-fitted.calibration.offset / CALIBRATION.slope)
+
+
+@pytest.mark.slow
+def test_a_model_with_a_norm_has_a_threshold_of_normalised_scores(made, tmp_path):
+    plain = load_model(make_model(tmp_path / "m").folder)
+    archive = b""
+    for hz in (90, 120, 180, 210, 300):
+        vector = plain.embed(write_voice(tmp_path / f"{hz}.wav", hz, 2.5))
+        archive += f"{hz} ".encode() + encode_object(vector)
+    norm = {"method": "s_norm", "top_k": None, "members": 5}
+    cohort = {"cohort/xvector.ark": archive, "cohort/norm.json": as_json(norm)}
+    add_to_model(tmp_path / "m", cohort)
+    path = tmp_path / "threshold.json"
+    fit_threshold(tmp_path / "m", made / "folder", path)
+    fitted = read_threshold(path)
+    assert fitted.norm == norm
+    assert fitted.mean is None
+    model = load_model(tmp_path / "m")
+    pair = made / "folder" / "80" / "0.wav", made / "folder" / "80" / "1.wav"
+    decided = model.verify(*pair, threshold=path)
+    assert decided.score == model.verify(*pair).score != plain.verify(*pair).score
+    assert decided.accepted
+    assert not model.verify(pair[0], made / "folder" / "270" / "0.wav", threshold=path).accepted
+
+
+@pytest.mark.parametrize("option", [{"also_2s": True}, {"p_target": 0.1}, {"enrol_files": 2}])
+def test_a_check_takes_no_options_of_a_fit(tmp_path, option):
+    with pytest.raises(WrongArguments, match=r"--check: prior, costs and --enrol-files are those"):
+        fit_threshold(tmp_path, tmp_path, tmp_path / "x", check=tmp_path / "t.json", **option)
 
 
 def test_where_there_is_no_number_nothing_is_written(made, tmp_path):

@@ -20,7 +20,7 @@ from utils.data_dir import (
     write_data_dir,
     write_map,
 )
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.packed.reader import PackedReader
 
 # One sign is 0.1 s.
@@ -244,7 +244,7 @@ def test_what_trials_name_is_not_split(long, tmp_path, list_name, line):
 
 
 def test_trim_and_split_exclude_each_other(long, tmp_path):
-    with pytest.raises(UserError, match="--trim and --split: both were given"):
+    with pytest.raises(WrongArguments, match="--trim and --split: both were given"):
         pack_audio(long, tmp_path / "packed", split=True, trim=True)
 
 

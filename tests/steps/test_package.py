@@ -1,5 +1,6 @@
 """A trained experiment as one folder: what is in it, what it gives, what is refused."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -151,7 +152,9 @@ def test_the_cohort_of_normalised_scores_is_packaged_without_names(experiment, t
     package(experiment, tmp_path / "m", backend="cosine", calibration="cosine_s_norm_calibrated")
     model = open_model(tmp_path / "m")
     norm = json.loads((model.folder / "cohort" / "norm.json").read_text())
-    assert norm == {"method": "s_norm", "top_k": None, "members": 4}
+    archive = (tmp_path / "m/cohort/xvector.ark").read_bytes()
+    digest = hashlib.sha256(archive).hexdigest()
+    assert norm == {"method": "s_norm", "top_k": None, "members": 4, "sha256": digest}
     cohort = dict(iterate_archive(model.folder / "cohort" / "xvector.ark"))
     names, means = read_vectors(experiment / "embeddings" / "train" / "spk_xvector.scp")
     for name, mean in zip(names, means, strict=True):
@@ -210,8 +213,11 @@ def test_a_threshold_of_another_model_is_refused(experiment, tmp_path):
     path.write_text(json.dumps({"model": digest, "backend": None}))
     package(experiment, tmp_path / "n", backend="none", threshold=path)
     assert "threshold.json" in open_model(tmp_path / "n").files
-    with pytest.raises(UserError, match="fitted for backend None, packaged is"):
+    with pytest.raises(UserError, match="fitted for backend none, packaged is"):
         package(experiment, tmp_path / "o", backend="plain", threshold=path)
+    path.write_text(json.dumps({"model": digest, "backend": None, "norm": {"method": "s_norm"}}))
+    with pytest.raises(UserError, match="fitted for norm s_norm, packaged is none"):
+        package(experiment, tmp_path / "o", backend="none", threshold=path)
 
 
 def test_an_unfinished_experiment_and_a_model_are_refused(experiment, tmp_path):

@@ -10,7 +10,7 @@ import soundfile
 from steps.verify import verify
 from tests.models_for_tests import RATE, make_calibrated_model, make_model, write_voice
 from utils.cli import call
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +142,24 @@ def test_m4a_without_ffmpeg_is_refused(at_folder, monkeypatch):
         run("m", "a.wav", "x.m4a")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["m"], "expected MODEL, ENROL and TEST"),
+        (["m", "a.wav"], "expected MODEL, ENROL and TEST"),
+        (["m", "a.wav", "b.wav", "--pairs", "x"], "--pairs: the file has the recordings"),
+        (["m", "--pairs", "x", "--more-enrol", "b.wav"], "--pairs: the file has the recordings"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_a_wrong_command_line(words, message):
+    with pytest.raises(WrongArguments, match=message):
+        run(*words)
+
+
 @pytest.mark.usefixtures("at_folder")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["m", "a.wav"], "expected MODEL, ENROL and TEST"),
-        (["m", "a.wav", "b.wav", "--pairs", "x"], "--pairs: the file has the recordings"),
         (["none", "a.wav", "b.wav"], "none: no such folder"),
         (["m", "a.wav", "b.wav", "--p-target", "1"], "--p-target, --c-miss, --c-fa"),
         (["m", "a.wav", "b.wav", "--window-seconds", "0"], "--window-seconds: 0"),

@@ -15,7 +15,7 @@ from utils.errors import UserError
 STEP = """
 from pathlib import Path
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 
 def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok") -> None:
     '''Do it.
@@ -33,6 +33,8 @@ def step(data: Path, *, snr_db: float = 3.0, trim: bool = False, kind: str = "ok
     '''
     if kind == "user":
         raise UserError("data/x:3: found a, expected b; do c")
+    if kind == "words":
+        raise WrongArguments("--snr-db and --trim: both were given; leave one out")
     if kind == "loader":
         from torch.utils.data import DataLoader
 
@@ -99,6 +101,12 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(step, words):
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_arguments_that_do_not_go_together_are_a_wrong_command_line(step):
+    done = step("a", "--kind", "words")
+    assert done.returncode == 2
+    assert done.stderr == "-c: --snr-db and --trim: both were given; leave one out\n"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from utils.archive.read import read_scp
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.files import atomic_write
 
 Paths = Literal["kept", "absolute", "relative", "beside"]
@@ -28,7 +28,7 @@ class Relocation:
 
     def __post_init__(self):
         if (self.old is None) != (self.new is None):
-            raise UserError(
+            raise WrongArguments(
                 "--old and --new go together: "
                 "the first part of the paths, and the path that replaces it"
             )

@@ -128,11 +128,34 @@ def read_with_channels(
             samples, rate, channels = _read_sound(entry, file, start_sample, num_samples, channel)
     if not len(samples) and num_samples != 0:
         raise UnreadableAudio(entry, "no samples")
+    _refuse_not_finite(entry, samples, start_sample)
+    return samples, rate, channels
+
+
+def read_blocks(
+    entry: str | Path, block_samples: int, *, root: str | Path | None = None, channel: Channel = 0
+) -> Iterator[np.ndarray]:
+    """One channel of an entry that libsndfile reads, in blocks: (block_samples,), the last shorter.
+
+    The entry is opened once: finding a place in an MP3 means reading all that comes before it.
+    UnreadableAudio as in `read_audio`.
+    """
+    with _open_entry(entry, False, root) as (file, _), _open_sound(file) as sound:
+        _refuse_unreadable(entry, sound)
+        channel = resolve_channel(str(entry), channel, sound.channels)
+        for start in range(0, sound.frames, block_samples):
+            wanted = min(block_samples, sound.frames - start)
+            samples = _read_whole_part(entry, sound, start, wanted, channel)
+            _refuse_not_finite(entry, samples, start)
+            yield samples
+
+
+def _refuse_not_finite(entry: str | Path, samples: np.ndarray, start_sample: int) -> None:
+    """Raise UnreadableAudio for NaN or Inf."""
     # NaN is both minimum and maximum; this needs no array as long as the audio
     if len(samples) and not np.isfinite([samples.min(), samples.max()]).all():
         first = start_sample + int(np.argmin(np.isfinite(samples)))
         raise UnreadableAudio(entry, f"NaN or Inf at sample {first}")
-    return samples, rate, channels
 
 
 def _read_sound(
@@ -150,17 +173,23 @@ def _read_sound(
                 f"are outside its {sound.frames} samples"
             )
         _seek(sound, start_sample)
-        try:
-            samples = _read_channel(sound, wanted, channel)
-        except ValueError as error:
-            # soundfile computes a negative rest of some damaged MP3
-            raise UnreadableAudio(entry, f"cannot be read: {error}") from None
-        if len(samples) < wanted:
-            end = start_sample + len(samples)
-            raise UnreadableAudio(
-                entry, f"fewer samples than its header says: {end} of {sound.frames}"
-            )
+        samples = _read_whole_part(entry, sound, start_sample, wanted, channel)
         return samples, sound.samplerate, sound.channels
+
+
+def _read_whole_part(
+    entry: str | Path, sound: soundfile.SoundFile, start_sample: int, wanted: int, channel: Channel
+) -> np.ndarray:
+    """Samples (wanted,) from where the file is, ``start_sample``; UnreadableAudio for fewer."""
+    try:
+        samples = _read_channel(sound, wanted, channel)
+    except ValueError as error:
+        # soundfile computes a negative rest of some damaged MP3
+        raise UnreadableAudio(entry, f"cannot be read: {error}") from None
+    if len(samples) < wanted:
+        end = start_sample + len(samples)
+        raise UnreadableAudio(entry, f"fewer samples than its header says: {end} of {sound.frames}")
+    return samples
 
 
 def _open_sound(file: IO[bytes]) -> soundfile.SoundFile:

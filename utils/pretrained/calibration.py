@@ -18,7 +18,8 @@ from utils.files import read_json_object
 from utils.pretrained.folder import Model
 from utils.receipts.contents import fingerprint
 
-CALIBRATION, BACKEND, NORM = "calibration.json", "backend", "cohort/norm.json"
+CALIBRATION, BACKEND = "calibration.json", "backend"
+NORM, COHORT = "cohort/norm.json", "cohort/xvector.ark"
 FORMAT = 1
 ENTRIES: Mapping[str, type | tuple[type, ...]] = {
     "format": int,
@@ -123,13 +124,13 @@ def _check_binding(path: Path, expected: Mapping, found: Mapping) -> None:
     for key, name in names.items():
         if expected.get(key) != found[key]:
             raise UserError(
-                f"{path}: trained on scores of another {name} ({_shorten(expected.get(key))}), "
-                f"this model has {_shorten(found[key])}; calibrate its own scores"
+                f"{path}: trained on scores of another {name} ({shortened(expected.get(key))}), "
+                f"this model has {shortened(found[key])}; calibrate its own scores"
             )
 
 
-def _shorten(value: object) -> str:
-    """A digest, a norm or nothing, as a short text."""
+def shortened(value: object) -> str:
+    """A digest, a norm or nothing, as a short text for messages."""
     if value is None:
         return "none"
     if isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 A back end keeps its digest when it is packaged, so that calibrations of its scores still apply.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from utils.pretrained import ModelCalibration, hashed_speaker
 from utils.pretrained.calibration import (
     BACKEND,
     CALIBRATION,
+    COHORT,
     NORM,
     backend_digest,
     backend_receipt,
@@ -25,7 +27,6 @@ from utils.scoring.calibration_files import read_calibration
 from utils.scoring.normalise import usual_top_k
 
 LEAVE_OUT = "none"
-COHORT = "cohort/xvector.ark"
 FIGURES = ("p_target", "trials", "targets", "cross_entropy", "min_cllr", "separable")
 
 
@@ -221,10 +222,11 @@ def cohort_contents(cohort: Path, options: Mapping) -> tuple[dict, dict[str, byt
     top_k = options.get("top_k")
     if top_k is None and options["method"].startswith("as_"):
         top_k = usual_top_k(len(names))
-    norm = {"method": options["method"], "top_k": top_k, "members": len(names)}
     archive = b""
     for name, vector in zip(names, vectors, strict=True):
         archive += hashed_speaker(name).encode() + b" " + encode_object(vector)
+    digest = hashlib.sha256(archive).hexdigest()
+    norm = {"method": options["method"], "top_k": top_k, "members": len(names), "sha256": digest}
     norm_file = (json.dumps(norm, indent=1) + "\n").encode()
     return norm, {COHORT: archive, NORM: norm_file}
 

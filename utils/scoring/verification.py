@@ -17,15 +17,13 @@ from utils.archive.iterate import iterate_archive
 from utils.embeddings.enrolment import USUAL, Averaging
 from utils.embeddings.recordings import average_vectors
 from utils.errors import UserError
-from utils.files import read_json_object
 from utils.pretrained import Model, read_model_calibration
-from utils.pretrained.calibration import BACKEND, NORM, backend_digest, has_backend
+from utils.pretrained.calibration import BACKEND, COHORT, NORM, has_backend, scores_made_by
 from utils.scoring.backend_files import Families, TrainedBackend, read_backend, transform_embeddings
 from utils.scoring.cohort_scores import CohortScores, NoSpread
 from utils.scoring.normalise import Normalisation, normalise
 from utils.scoring.thresholds import Calibration, Decision, Threshold, read_threshold
 
-COHORT = "cohort/xvector.ark"
 THRESHOLD = "threshold.json"
 TRIALS_AT_A_TIME = 16384
 
@@ -55,7 +53,7 @@ class Rule:
     c_miss: float
     c_fa: float
     basis: str
-    is_own: bool  # of the model's calibration, and so for its back end and norm
+    is_own: bool  # of the model's calibration
 
     def __str__(self) -> str:
         return (
@@ -67,26 +65,32 @@ class Rule:
 class ModelScoring:
     """Back end, norm and calibration of a model; ``families`` are those of `read_backend`.
 
-    Without a ``model``, of an experiment: plain cosine.  ``digest`` is that of the network.
+    Without a ``model``, of an experiment: plain cosine.  ``digest`` is that of the network;
+    ``maker`` are the digests of ``model`` and ``backend``, and the ``norm``.
     """
 
     def __init__(self, model: Model | None, digest: str, families: Families, where: Path):
         self.digest, self.where, self.model = digest, where, model
         self.averaging: Averaging = USUAL
-        self.backend_digest: str | None = None
+        self.maker: dict[str, Any] = {"model": digest, "backend": None, "norm": None}
+        if model is not None:
+            self.maker = scores_made_by(model)
         plain = families["backends"]["cosine"](subtract_mean=False)
         self.backend: TrainedBackend | None = None
         if model is not None and has_backend(model):
             self.backend = read_backend(model.folder / BACKEND, families)
-            self.backend_digest = backend_digest(model.folder / BACKEND)
         self.scorer: Any = plain
         if self.backend is not None:
             self.scorer = self.backend.scorer
-        self.norm: Mapping[str, Any] | None = None
+        self.norm: Mapping[str, Any] | None = self.maker["norm"]
         if model is not None and NORM in model.files:
-            self.norm = read_json_object(model.folder / NORM)
             vectors = [vector for _, vector in iterate_archive(model.folder / COHORT)]
             self.cohort_rows = self._transform(np.stack(vectors), np.ones(len(vectors), int))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether scores are cosines, without a back end or a norm."""
+        return self.backend is None and self.norm is None
 
     def _transform(self, vectors_NE: np.ndarray, num_utts: np.ndarray) -> np.ndarray:
         """Rows that the scorer compares."""
@@ -97,27 +101,21 @@ class ModelScoring:
 
     def score(self, enrol_NE: np.ndarray, test_E: np.ndarray, rule: Rule | None = None) -> float:
         """The score of a test with the person whom N vectors enrol, as the rule needs it."""
-        if rule is not None and not rule.is_own and rule.fitted.backend is None:
+        if rule is not None and not rule.is_own and rule.fitted.is_plain:
             return rule.fitted.score(enrol_NE, test_E)
         sides = np.stack([average_vectors(enrol_NE, self.averaging), test_E])
         rows = self._transform(sides, np.array([len(enrol_NE), 1]))
         scores = np.asarray(self.scorer.score(rows[:1], rows[1:]), np.float64)
-        if self.norm is None or (rule is not None and not rule.is_own):
-            return float(scores[0])
-        cohort = CohortScores(self.scorer.score_matrices, rows, self.cohort_rows)
-        kind = Normalisation(self.norm["method"], self.norm["top_k"] or len(self.cohort_rows))
-        try:
-            scores, _ = normalise(scores, np.array([0]), np.array([1]), cohort, kind)
-        except NoSpread as error:
-            raise UserError(f"{self.where}: {error}; leave the recording out") from None
-        return float(scores[0])
+        return float(self._normalise(scores, rows, np.array([0]), np.array([1]))[0])
 
     def trial_scores(
         self, vectors_FE: np.ndarray, enrol_TN: np.ndarray, test_T: np.ndarray
     ) -> np.ndarray:
-        """Scores (T,) of trials by the back end, without norm; both sides are rows of vectors."""
+        """Scores (T,) of trials by back end and norm; both sides are rows of vectors (F, E)."""
         persons_PN, person_T = np.unique(enrol_TN, axis=0, return_inverse=True)
-        persons_PE = np.stack([average_vectors(vectors_FE[files]) for files in persons_PN])
+        persons_PE = np.stack(
+            [average_vectors(vectors_FE[files], self.averaging) for files in persons_PN]
+        )
         num_utts = np.full(len(persons_PN), persons_PN.shape[1])
         enrolled = self._transform(persons_PE, num_utts)
         tested = self._transform(vectors_FE, np.ones(len(vectors_FE), int))
@@ -126,7 +124,21 @@ class ModelScoring:
             piece = slice(start, start + TRIALS_AT_A_TIME)
             rows = enrolled[person_T[piece]], tested[test_T[piece]]
             scores[piece] = self.scorer.score(*rows)
-        return scores
+        sides = np.concatenate([enrolled, tested])
+        return self._normalise(scores, sides, person_T, len(enrolled) + test_T)
+
+    def _normalise(
+        self, scores: np.ndarray, sides: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray
+    ) -> np.ndarray:
+        """Scores (T,) of trials normalised by the cohort, if there is one."""
+        if self.norm is None:
+            return scores
+        cohort = CohortScores(self.scorer.score_matrices, sides, self.cohort_rows)
+        kind = Normalisation(self.norm["method"], self.norm["top_k"] or len(self.cohort_rows))
+        try:
+            return normalise(scores, enrol_rows, test_rows, cohort, kind)[0]
+        except NoSpread as error:
+            raise UserError(f"{self.where}: {error}; leave the recording out") from None
 
     def decide(self, score: float, rule: Rule) -> Decision:
         """Ratio and decision of a score."""
@@ -149,19 +161,22 @@ class ModelScoring:
         point = wanted.filled()
         affine = Calibration(calibration.offset, calibration.slope)
         threshold = _checked_threshold(affine.threshold, point)
-        fitted = Threshold(
-            self.digest, threshold, calibration=affine, backend=self.backend_digest, **point
-        )
+        fitted = Threshold(**self.maker, threshold=threshold, calibration=affine, **point)
         basis = f"calibration of {self.where}: {calibration.domain}"
         return Rule(fitted, threshold, basis=basis, is_own=True, **point)
 
+    def refuse_other_scores(self, path: Path, fitted: Threshold) -> None:
+        """UserError for a threshold of scores of another back end or norm."""
+        if (fitted.backend, fitted.norm) != (self.maker["backend"], self.maker["norm"]):
+            raise UserError(
+                f"{path}: fitted for scores of another back end or score normalisation; fit it "
+                "again with steps.fit_threshold"
+            )
+
     def _fitted_rule(self, path: Path, wanted: OperatingPoint) -> Rule:
         fitted = read_threshold(path, self.digest)
-        if fitted.backend not in (None, self.backend_digest):
-            raise UserError(
-                f"{path}: fitted for scores of another back end; fit it again with "
-                "steps.fit_threshold"
-            )
+        if not fitted.is_plain:
+            self.refuse_other_scores(path, fitted)
         point = wanted.filled(fitted.p_target, fitted.c_miss, fitted.c_fa)
         threshold = _checked_threshold(fitted.at_prior, point)
         if threshold is None:

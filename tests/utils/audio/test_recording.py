@@ -30,6 +30,23 @@ def test_parts_joined_are_the_whole_and_know_their_times(stereo):
     assert [len(piece.samples) for piece in parts(recording, None)] == [8400]
 
 
+@pytest.mark.parametrize("suffix", [".flac", ".ogg"])
+def test_parts_of_compressed_files_are_those_of_the_whole(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 40000), 16000)
+    whole, _ = read_audio(path)
+    pieces = [piece.samples for piece in parts(FileRecording(path), 0.3)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+
+
+def test_a_fault_in_a_later_part_is_named_by_its_sample(tmp_path):
+    samples = np.zeros(8000, np.float32)
+    samples[5000] = np.nan
+    soundfile.write(tmp_path / "x.wav", samples, 8000, "FLOAT")
+    with pytest.raises(UnreadableAudio, match="NaN or Inf at sample 5000"):
+        list(parts(FileRecording(tmp_path / "x.wav"), 0.4))
+
+
 def test_channels_are_remarks_and_a_silent_one_has_another_with_sound(stereo):
     assert FileRecording(stereo).remarks() == ["of 2 channels, channel 0 is taken"]
     assert FileRecording(stereo).sounding_channel() == 1

@@ -88,9 +88,10 @@ def test_a_long_recording_is_embedded_in_windows_without_being_asked(
     read = []
 
     class Watched(FileRecording):
-        def read(self, start_sample, num_samples):
-            read.append(num_samples)
-            return super().read(start_sample, num_samples)
+        def blocks(self, block_samples):
+            for samples in super().blocks(block_samples):
+                read.append(len(samples))
+                yield samples
 
     path = write_voice(tmp_path / "x.wav")
     embedded = embedder.embed(Watched(path), Limits())

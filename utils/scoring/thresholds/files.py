@@ -5,6 +5,7 @@ Its keys, of format 1::
     format            1
     model             digest of the model (`utils.pretrained.Model.digest`)
     backend           digest of the model's back end, or null: plain cosine
+    norm              content of the model's cohort/norm.json, or null: scores are not normalised
     enrol_files       files that a person is enrolled with
     threshold         the lowest score that is accepted
     calibration       {"offset", "slope"}: log-likelihood ratio = offset + slope x score; or null
@@ -41,6 +42,7 @@ PARTS: dict[str, type | tuple[type, ...]] = {
     "format": int,
     "model": str,
     "backend": (str, type(None)),
+    "norm": (dict, type(None)),
     "enrol_files": int,
     "threshold": NUMBER,
     "calibration": (dict, type(None)),
@@ -105,6 +107,12 @@ class Threshold:
     shift: dict[str, Any] | None = None
     conditions: dict[str, Any] = field(default_factory=dict)
     recordings: Sequence[str] = ()
+    norm: dict[str, Any] | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether scores are cosines, without a back end or a norm."""
+        return self.backend is None and self.norm is None
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """Embeddings (N, E) length-normalised, centred if the threshold has a mean: unit vectors.
@@ -116,7 +124,7 @@ class Threshold:
     def score(self, enrol: np.ndarray, test: np.ndarray) -> float:
         """Cosine of a test embedding (E,) with the person whom N embeddings (N, E) enrol.
 
-        Only for a threshold of plain cosine (``backend`` is None).
+        Only for a threshold of cosines (`is_plain`).
         """
         return float(person(self.prepare(enrol)) @ self.prepare(np.atleast_2d(test))[0])
 

@@ -1,4 +1,4 @@
-"""How a model's scores enter a fit: its calibration and its back end."""
+"""How a model's scores enter a fit: its calibration, and its back end and norm."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,17 +12,16 @@ if TYPE_CHECKING:
 
 
 def with_scores_of(scoring: "ModelScoring", settings: Settings) -> Settings:
-    """Settings with the calibration and the back end of a model.
-
-    A calibration of normalised scores does not apply to scores without norm.
-    """
-    if scoring.model is not None and scoring.norm is None:
+    """Settings with the calibration of a model, and its scores where they are not plain cosine."""
+    if scoring.model is not None:
         own = read_model_calibration(scoring.model)
         if own is not None:
             settings = replace(settings, calibration=Calibration(own.offset, own.slope))
-    if scoring.backend is None:
+    if scoring.is_plain:
         return settings
     return replace(
         settings,
-        backend=lambda vectors, trials: scoring.trial_scores(vectors, trials.enrol, trials.test),
+        model_scores=lambda vectors, trials: scoring.trial_scores(
+            vectors, trials.enrol, trials.test
+        ),
     )

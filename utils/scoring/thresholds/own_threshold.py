@@ -1,6 +1,6 @@
 """A threshold of one's own recordings: the fit, its error bounds, and when no number is given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,8 +35,8 @@ OPTIMISTIC = (
     "misses are optimistic: no speaker has recordings of two sessions, and the same day, room and "
     "microphone on both sides are easier than what comes later"
 )
-# scores (T,) of trials of embeddings (F, E), by the back end of a model
-BackendScores = Callable[[np.ndarray, Trials], np.ndarray]
+# scores (T,) of trials of embeddings (F, E), by the back end and the norm of a model
+ModelScores = Callable[[np.ndarray, Trials], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,17 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a threshold is for, and the model's own calibration (None: it has none)."""
+    """What a threshold is for, and the model's own calibration (None: it has none).
+
+    ``model_scores`` are those of a model with a back end or a norm; None: cosine.
+    """
 
     p_target: float = 0.5
     c_miss: float = 1.0
     c_fa: float = 1.0
     enrol_files: int = 1
     calibration: Calibration | None = None
-    backend: BackendScores | None = None  # None: cosine
+    model_scores: ModelScores | None = None
 
     @property
     def prior(self) -> float:
@@ -206,16 +209,14 @@ def describe_point(settings: Settings | Threshold) -> str:
     return f"a prior of {settings.p_target:g} and {costs}"
 
 
-def make_threshold(
-    own: OwnThreshold, settings: Settings, model: str, backend: str | None
-) -> Threshold:
-    """What ``threshold.json`` holds of a fit, for the digests of a model and of its back end."""
+def make_threshold(own: OwnThreshold, settings: Settings, maker: Mapping) -> Threshold:
+    """What ``threshold.json`` holds of a fit to scores of a ``maker``, as in `ModelScoring`."""
     return Threshold(
-        model,
+        maker["model"],
         own.fitted.threshold,
         own.fitted.calibration,
         own.mean,
-        backend,
+        maker["backend"],
         settings.enrol_files,
         settings.p_target,
         settings.c_miss,
@@ -225,6 +226,7 @@ def make_threshold(
         own.counts,
         own.marks,
         own.shift,
+        norm=maker["norm"],
     )
 
 
@@ -239,7 +241,7 @@ def errors_entry(bounds: Bounds) -> dict[str, dict[str, float]]:
 
 def is_centred(trials: Trials, settings: Settings) -> bool:
     """Whether embeddings are centred: cosine, and enough speakers."""
-    return settings.backend is None and trials.num_speakers >= CENTRING_SPEAKERS
+    return settings.model_scores is None and trials.num_speakers >= CENTRING_SPEAKERS
 
 
 def make_scores(
@@ -249,9 +251,12 @@ def make_scores(
     settings: Settings,
     may_centre: bool = True,
 ) -> Scores:
-    """Scores by the back end, or by cosine: centred, if that is allowed and there are enough."""
-    if settings.backend is not None:
-        return FixedScores(settings.backend(vectors, trials))
+    """Scores of the model, or cosines: centred, if that is allowed and there are enough speakers.
+
+    A model's cohort is its own, so that its norm is the same whichever speakers are left out.
+    """
+    if settings.model_scores is not None:
+        return FixedScores(settings.model_scores(vectors, trials))
     centre = may_centre and is_centred(trials, settings)
     cosines = CentredScores(unit(vectors), speakers, trials, centre)
     if centre:
@@ -365,8 +370,8 @@ def try_threshold(threshold: Threshold, embeddings: Embeddings, settings: Settin
     UserError without targets or nontargets.
     """
     trials = trials_of(embeddings, threshold.enrol_files)
-    if settings.backend is not None:
-        scores = settings.backend(embeddings.vectors, trials)
+    if settings.model_scores is not None:
+        scores = settings.model_scores(embeddings.vectors, trials)
     else:
         prepared = threshold.prepare(embeddings.vectors)
         speakers, _ = embeddings.numbers()

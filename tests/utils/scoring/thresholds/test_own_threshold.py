@@ -174,7 +174,7 @@ def test_false_alarms_of_other_thresholds_have_bounds_that_never_grow():
 def test_a_fitted_threshold_does_on_new_speakers_what_was_said():
     settings = Settings(calibration=OWN)
     own = fit_own_threshold(folder(24), settings)
-    threshold = make_threshold(own, settings, "model", None)
+    threshold = make_threshold(own, settings, {"model": "m", "backend": None, "norm": None})
     found = try_threshold(threshold, folder(40, seed=7), settings)
     assert found.miss.rate <= own.bounds.miss.bound
     assert found.false_alarm.rate <= own.bounds.false_alarm.bound
