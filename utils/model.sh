@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154  # options, backends and fail_usage are of utils/stages.sh and scoring.sh
-# Sourced by utils/stages.sh: for recipes that test the trained network of --model.
+# Sourced by utils/stages.sh: for recipes that test the trained network of --model, or fine-tune it.
 #   use_model MODEL     above the stages: refuses options of a training, and sets the names below
+#   tune_model MODEL    in its place, where the network is fine-tuned: sets config, override and the rate
 #   fetch_model MODEL   in stage 0: fetches the network where it is a published one
 # Names that use_model sets:
 #   sample_rate_hz  that of a model folder
@@ -23,11 +24,8 @@ published_name() {  # MODEL: the name of a published network, if the model is mo
 }
 
 use_model() {
-  local name file model=$1
-  name=$(published_name "$model")
-  [ -n "$name" ] || [ -f "$model/config.yaml" ] || fail_usage "--model $model: no config.yaml in it," \
-    "expected an experiment of a recipe or of steps.import_model, a model folder, or one of" \
-    "${published// /, }"
+  local file model=$1
+  refuse_no_model "$model"
   [ -z "$copies$augmentation$override$steps" ] || fail_usage "no network is trained here:" \
     "--copies, --augmentation, --override and --steps belong to a training"
   [ "$processes $nodes $split" = "1 1 false" ] || fail_usage "no network is trained here:" \
@@ -47,6 +45,29 @@ use_model() {
   for file in "${backends[@]}"; do
     if [ -n "$file" ] && [ ! -d "$file" ]; then learning=true no_back_end=; fi
   done
+}
+
+refuse_no_model() {  # MODEL
+  local name
+  name=$(published_name "$1")
+  [ -n "$name" ] || [ -f "$1/config.yaml" ] || fail_usage "--model $1: no config.yaml in it," \
+    "expected an experiment of a recipe or of steps.import_model, a model folder, or one of" \
+    "${published// /, }"
+}
+
+tune_model() {  # MODEL: `config`, and `override` with the network that training starts from
+  local file facts
+  refuse_no_model "$1"
+  for file in "${backends[@]}"; do
+    [ ! -d "$file" ] || fail_usage "--backend $file: a trained back end is of one network, and two are" \
+      "tested; give a YAML of conf/backends/"
+  done
+  [ "$cohort" = train ] || fail_usage "--cohort head: the fine-tuned network has another head than" \
+    "$1; leave the option out"
+  take_rate "$1"
+  facts=$(python3 -m local.own.fine_tuning "$1" "$config" 2>&1) || fail_usage "$facts"
+  config=${facts%%$'\n'*}
+  override=${facts#*$'\n'}${override:+,$override}
 }
 
 take_rate() {  # MODEL
