@@ -139,8 +139,7 @@ def train(
     """
     refuse_model(output)
     phases = read_phases(config, steps, augmentation, override)
-    if dev_data == NO_DEV:
-        refuse_to_choose(phases)
+    refuse_to_choose(phases, dev_data != NO_DEV)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     arguments = Arguments(

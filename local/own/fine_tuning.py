@@ -28,9 +28,9 @@ def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
     """
     if has_protocol(model):
         raise UserError(
-            f"--fine-tune: {model} has a test protocol of its own (level, trimming, windows), which "
-            "a network that is trained here does not keep, so that the two cannot be compared; "
-            "leave --fine-tune out, or take another network"
+            f"--fine-tune: {model} has a test protocol of its own (level, trimming, windows), that "
+            "training here does not keep, and the two could not be compared; leave --fine-tune "
+            "out, or take another network"
         )
     section = model_section(model)
     name = section.get("name", model.name)
@@ -61,18 +61,14 @@ def model_section(model: Path) -> dict:
 
 
 def refuse_other_network(section: Mapping, config: Path, model: Path) -> None:
-    """Refuse a YAML whose network has other values than that of a model; SpecAugment may differ.
+    """Refuse a YAML that says of its network what a model has otherwise; SpecAugment may differ.
 
-    The training compares the defaults, too.
+    The training compares the defaults, too.  An empty ``section`` fits.
     """
     written = read_yaml(config).get("model", {})
-    wanted = {key: value for key, value in written.items() if key in section}
-    wanted.pop("spec_augment", None)
-    there = {key: section[key] for key in wanted}
-    for key in wanted:
-        if isinstance(wanted[key], Mapping) and isinstance(there[key], Mapping):
-            there[key] = {inner: there[key].get(inner) for inner in wanted[key]}
-    for name, old, new in differences(there, wanted, "model"):
+    for name, old, new in differences(section, written, "model"):
+        if not section or new is None or name.startswith("model.spec_augment"):
+            continue
         raise UserError(
             f"--fine-tune: {model} has another network than {config}: {name} is {shown(old)} "
             f"there, {shown(new)} in the YAML; give --config, a YAML with start_from and the model "

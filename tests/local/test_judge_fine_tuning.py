@@ -29,7 +29,12 @@ def entry(difference, p, no_interval=None, test_set="test"):
 @pytest.mark.parametrize(
     ("differences", "step", "answer", "words"),
     [
-        ([entry(-0.5, 0.002)], 100, "helped", "fine-tuning helped: EER -0.50 points (95 % interval"),
+        (
+            [entry(-0.5, 0.002)],
+            100,
+            "helped",
+            "fine-tuning helped: EER -0.50 points (95 % interval",
+        ),
         ([entry(0.5, 0.002)], 100, "harmed", "fine-tuning did not help, it harms: EER +0.50"),
         ([entry(-0.1, 0.4)], 100, "inconclusive", "would need about 230 speakers; EER -0.10"),
         ([entry(-0.1, 0.05)], None, "inconclusive", "fine-tuning: inconclusive"),

@@ -8,15 +8,14 @@ import torch
 
 from steps.train import NO_DEV, train
 from tests.models_for_tests import make_model
-from tests.training_runs import assert_same_end, history, stop_after, steps_on_disk
+from tests.training_runs import assert_same_end, history, steps_on_disk, stop_after
 from utils.config import read_yaml
 from utils.errors import UserError
 from utils.training.checkpoints import load_checkpoint, weights_digest
 from utils.training.settings import TrainingOptions, read_phases
 
-CHOICE = (
-    "training: {steps: 6, validate_every_steps: 2, checkpoint_every_steps: 1, choose_by_dev: true}\n"
-)
+LENGTH = "steps: 6, validate_every_steps: 2, checkpoint_every_steps: 1"
+CHOICE = f"training: {{{LENGTH}, choose_by_dev: true}}\n"
 
 
 def write_config(corpus, folder, *more, training=CHOICE, rate="1e-2"):

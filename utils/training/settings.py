@@ -268,10 +268,10 @@ def refuse_to_augment_features(settings: Settings) -> None:
         )
 
 
-def refuse_to_choose(phases: Sequence[Settings]) -> None:
+def refuse_to_choose(phases: Sequence[Settings], has_dev: bool) -> None:
     """Refuse to choose a network by dev trials where there are none."""
     for settings in phases:
-        if settings.training.choose_by_dev:
+        if settings.training.choose_by_dev and not has_dev:
             raise UserError(
                 f"{settings.where('training')}: choose_by_dev needs dev trials, and there is no "
                 "dev data; name it, or set choose_by_dev: false"
