@@ -5,19 +5,16 @@
 splitting=(--dev-share "$dev_share" --test-share "$test_share")
 learning=true  # the recipe learns from the speakers that are not tested
 only_tested=$model  # the network of --model, if it is not fine-tuned
-if [ "$fine_tune" = true ]; then
-  [ -n "$model" ] || fail_usage "--fine-tune starts from a trained network: name it by --model"
-  only_tested=
-  tune_model "$model"
-elif [ -n "$model" ]; then
-  use_model "$model"
-fi
+[ "$fine_tune" = false ] || only_tested=
+[ "$fine_tune$model" != true ] || fail_usage "--fine-tune starts from a trained network: name it by --model"
+[ -z "$only_tested" ] || use_model "$model"
+[ "$fine_tune" = false ] || tune_model "$model"
 only_back_ends=$only_tested
 [ -z "$own_domain" ] || [ "$fine_tune" = true ] || fail_usage "--own-domain belongs to --fine-tune"
-[ -z "$own_domain" ] || [ -f "$own_domain/trials" ] || fail_usage "--own-domain $own_domain: no trials" \
-  "in it, expected a data directory with trials"
-[ -z "$only_tested" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is trained" \
-  "here: --config, --noise, --rirs and --simulate-rooms belong to a training"
+[ -z "$own_domain" ] || [ -f "$own_domain/trials" ] || fail_usage "--own-domain $own_domain:" \
+  "no trials in it, expected a data directory with trials"
+[ -z "$only_tested" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is" \
+  "trained here: --config, --noise, --rirs and --simulate-rooms belong to a training"
 [ -z "$trials" ] || [ "$sessions $enrol_utterances $targets_per_speaker" = "any 1 " ] || fail_usage \
   "--sessions, --enrol-utterances and --targets-per-speaker are for trials that are made; --trials has them"
 [ -n "$learning" ] || [ "$dev_share $test_share" = "0.1 0.2" ] || fail_usage "all speakers are tested:" \
@@ -78,7 +75,7 @@ systems=("$exp")  # that are tested by the same back ends
 [ "$fine_tune" = false ] || systems+=("$untrained")
 baselines=true
 [ -z "$model" ] || baselines=
-domain=  # the data set of --own-domain
-[ -z "$own_domain" ] || domain=domain_$(basename "$own_domain" | sed 's/[^A-Za-z0-9._-]/_/g')
+domain_name=$(basename "$own_domain" | sed 's/[^A-Za-z0-9._-]/_/g')
+domain=${domain_name:+domain_$domain_name}  # the set of --own-domain
 domain_packed=$data/own_domain/packed_$sample_rate_hz
 mfcc=$workdir/exp/mfcc_stats$suffix

@@ -24,8 +24,8 @@ columns=             # of a table: our names -> its own, for example {speaker: w
 formats=             # of a folder: take only files with these endings, for example wav,flac
 model=               # model: a trained network to test, in place of a training: an experiment, a model
                      # folder, or one of campplus, ecapa, resemblyzer, which are fetched
-fine_tune=false      # train the network of --model further, on the train speakers; the dev speakers choose the
-                     # number of steps, and both networks are tested
+fine_tune=false      # train the network of --model further, on the train speakers; the dev speakers choose
+                     # the number of steps, and both networks are tested
 own_domain=          # path: with --fine-tune, data directory with trials of the domain that the network of
                      # --model was trained for: what the change costs there
 trials=              # file: test trials, <enrolment> <test> and, if known, target or nontarget; sides are
@@ -49,7 +49,6 @@ config=              # file: network, loss and training; default: speechocean762
 [ -n "$corpus" ] || fail_usage "--corpus is needed: a folder of speakers, a table or a Kaldi directory" \
   "(see recipes/own/README.md)"
 . recipes/own/names.sh
-. recipes/own/fine_tuning.sh
 
 if at_stage 0 "prepare data directories"; then
   fetch_model "$model"
@@ -72,7 +71,7 @@ if at_stage 2 "pack audio and prepare augmentation" "${features:+left out, there
   [ -n "$features" ] || pack_sets "$data" "$packed" "$sets"
   make_noise_bank "$bank" ${noise:+--noise "$data/noise"} ${rooms:+--rirs "$data/$rooms"}
   copy_train "$packed" "$bank"
-  [ -z "$domain" ] || pack_domain
+  [ -z "$domain" ] || pack_domain "$own_domain" "$domain_packed" "$domain"
 fi
 
 if at_stage 3 "train the network" "${only_tested:+$no_training}"; then
@@ -83,8 +82,8 @@ if at_stage 4 "extract embeddings"; then
   extract_embeddings "$network" "$exp" "$packed" "${learning:+$backend_train}" "$tests"
   [ "$fine_tune" = false ] || extract_embeddings "$model" "$untrained" "$packed" "$backend_train" "$tests"
   if [ -n "$domain" ]; then
-    extract_domain "$exp" "$exp"
-    extract_domain "$model" "$untrained"
+    extract_domain "$exp" "$exp" "$domain_packed" "$domain"
+    extract_domain "$model" "$untrained" "$domain_packed" "$domain"
   fi
   if [ -n "$baselines" ]; then
     draw_training "$packed"
@@ -99,7 +98,7 @@ if at_stage 5 "train the back end" "${only_tested:+$no_back_end}"; then
     for system in "${systems[@]}"; do
       train_backends "$system/embeddings/$backend_train" "$packed/$backend_train/utt2spk" "$system/backend" \
         --adaptation "$system/embeddings/dev"
-      [ -z "$domain" ] || train_domain_backend "$system"
+      [ -z "$domain" ] || train_domain_backend "$system" "$domain"
     done
   fi
   if [ -n "$baselines" ]; then
@@ -111,7 +110,7 @@ fi
 if at_stage 6 "score dev and test trials"; then
   for system in "${systems[@]}"; do
     score_systems "$system" "$system/embeddings/$backend_train" "$packed" "$dev" test
-    [ -z "$domain" ] || score_whole "$system/backend/$domain_scorer" "$system" "$domain_packed" "$domain"
+    [ -z "$domain" ] || score_domain "$system" "$domain_packed" "$domain"
   done
   if [ -n "$baselines" ]; then
     for baseline in "$untrained" "$mfcc"; do
@@ -128,6 +127,7 @@ if at_stage 7 "report"; then
     run python3 -m steps.illustrate "$data/train" "$packed/train" "$config" "$exp/pictures" \
       "${augmenting[@]}" --channel "$channel" --allow-pipes "$allow_pipes"
   fi
-  [ "$fine_tune" = false ] || judge_fine_tuning
+  [ "$fine_tune" = false ] || judge_fine_tuning "$exp" "$untrained" "$packed" \
+    ${domain:+"$domain_packed" "$domain"}
   run python3 -m steps.report "$exp" "$data" --packed "$packed"
 fi
