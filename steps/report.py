@@ -28,6 +28,7 @@ from utils.report.sound import sound_section
 from utils.report.trials import Players, Sounds
 
 FORMAT = 5
+VERDICT = "fine_tuning.json"  # of local.judge_fine_tuning
 SUBTITLE = "Speaker verification: error rates, scores, and how they were made."
 
 
@@ -70,6 +71,7 @@ def report(
         rows = read_entries(experiment / "results.json")
         timing = collect_times([experiment, data])
         sections = [
+            _verdict_section(experiment),
             *_experiment_sections(
                 experiment,
                 rows,
@@ -107,8 +109,22 @@ def _print_summary(experiment: Path, data: Path, packed: Path | None) -> None:
         *_sets_without_error_rate(experiment),
         ledger_text(data, packed, experiment),
         next_steps(experiment),
+        *_verdict(experiment),
     ]
     print("\n".join(filter(None, parts)))
+
+
+def _verdict(experiment: Path) -> list[str]:
+    """What recipes/own says of a fine-tuned network; no line of another one."""
+    return [line for entry in read_entries(experiment / VERDICT) for line in entry["lines"]]
+
+
+def _verdict_section(experiment: Path) -> Section | None:
+    """The same as a part of the page."""
+    lines = _verdict(experiment)
+    if not lines:
+        return None
+    return Section("Fine-tuning", render("lines.html", lines=lines))
 
 
 def next_steps(experiment: Path) -> str:
@@ -146,7 +162,7 @@ def _find_vad_receipts(data: Path) -> dict[str, Path]:
 def _experiment_inputs(experiment: Path) -> dict[str, Path]:
     """The results, and the configuration and the training log if they exist."""
     inputs = {"results": experiment / "receipts" / "evaluate.json"}
-    for name in ("config.yaml", "log/history.jsonl"):
+    for name in ("config.yaml", "log/history.jsonl", VERDICT):
         if (experiment / name).exists():
             inputs[name] = experiment / name
     return inputs

@@ -28,7 +28,12 @@ from utils.training.experiment import (
 )
 from utils.training.planned import check_planned_training
 from utils.training.precision import begun_precision, print_once, settle_precision
-from utils.training.settings import Settings, read_phases, refuse_to_augment_features
+from utils.training.settings import (
+    Settings,
+    read_phases,
+    refuse_to_augment_features,
+    refuse_to_choose,
+)
 from utils.training.source import refuse_unusable
 from utils.training.values import (
     began_with,
@@ -134,6 +139,7 @@ def train(
     """
     refuse_model(output)
     phases = read_phases(config, steps, augmentation, override)
+    refuse_to_choose(phases, dev_data != NO_DEV)
     if seed < 0:
         raise UserError(f"--seed is {seed}, expected 0 or more")
     arguments = Arguments(
@@ -381,7 +387,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     if settings.source:
         training_set = TrainingSet(train_data, reader, speakers, labels)
         weights = start(settings, objective, training_set, _registries()[0])
-    freeze(settings, objective)
+    freeze(settings, objective, len(speakers))
     dataset = CropDataset(
         reader,
         labels,
@@ -393,7 +399,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
         short_crops=crops.shorter_lengths(network.sample_rate_hz),
     )
     validate = None
-    if arguments.validates:
+    if arguments.validates and objective.trains_network():
         validate = _validation(arguments, network.front_end, keys, reader)
     return Parts(objective, dataset, validate, weights, facts)
 

@@ -22,6 +22,7 @@ OF_OTHERS = re.compile(
 # Messages of a module that only these commands reach, of those that import it.
 SPOKEN_BY = {
     "local/own/doors.py": [],  # options of recipes/own
+    "local/own/fine_tuning.py": [],  # the same
     "local/own/": ["local/prepare_folder.py"],
     "local/vctk/tree.py": ["local/prepare_vctk.py"],
     "local/voices/lists.py": ["local/prepare_voices.py"],
@@ -65,6 +66,13 @@ SPOKEN_BY = {
         "steps/evaluate_scores.py",
     ],
     "utils/packed/packer.py": ["steps/pack_audio.py", "steps/augment.py"],
+    "utils/evaluation/rows.py": [
+        "steps/compare.py",
+        "steps/compare_models.py",
+        "steps/compare_runs.py",
+        "steps/evaluate.py",
+        "steps/evaluate_scores.py",
+    ],
     "utils/torch_device.py": [
         "steps/extract.py",
         "steps/make_feats.py",

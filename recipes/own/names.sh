@@ -4,10 +4,17 @@
 
 splitting=(--dev-share "$dev_share" --test-share "$test_share")
 learning=true  # the recipe learns from the speakers that are not tested
-[ -z "$model" ] || use_model "$model"
-only_back_ends=$model
-[ -z "$model" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is trained" \
-  "here: --config, --noise, --rirs and --simulate-rooms belong to a training"
+only_tested=$model  # the network of --model, if it is not fine-tuned
+[ "$fine_tune" = false ] || only_tested=
+[ "$fine_tune$model" != true ] || fail_usage "--fine-tune starts from a trained network: name it by --model"
+[ -z "$only_tested" ] || use_model "$model"
+[ "$fine_tune" = false ] || tune_model "$model"
+only_back_ends=$only_tested
+[ -z "$own_domain" ] || [ "$fine_tune" = true ] || fail_usage "--own-domain belongs to --fine-tune"
+[ -z "$own_domain" ] || [ -f "$own_domain/trials" ] || fail_usage "--own-domain $own_domain:" \
+  "no trials in it, expected a data directory with trials"
+[ -z "$only_tested" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is" \
+  "trained here: --config, --noise, --rirs and --simulate-rooms belong to a training"
 [ -z "$trials" ] || [ "$sessions $enrol_utterances $targets_per_speaker" = "any 1 " ] || fail_usage \
   "--sessions, --enrol-utterances and --targets-per-speaker are for trials that are made; --trials has them"
 [ -n "$learning" ] || [ "$dev_share $test_share" = "0.1 0.2" ] || fail_usage "all speakers are tested:" \
@@ -19,7 +26,7 @@ sets=${learning:+train,}$tests
 features=  # a Kaldi directory without audio
 [ -f "$corpus/wav.scp" ] || [ ! -f "$corpus/feats.scp" ] || features=true
 [ -f "$corpus/test/wav.scp" ] || [ ! -f "$corpus/test/feats.scp" ] || features=true
-[ -n "$model" ] || features=
+[ -n "$only_tested" ] || features=
 
 variant=$(basename "$corpus" | sed 's/[^A-Za-z0-9._-]/_/g')
 append variant "seed$seed" seed1
@@ -56,9 +63,19 @@ default_config=recipes/speechocean762/conf/ghostvlad_fbank_clean.yaml
 [ -z "$noise" ] || [ -z "$rooms" ] || default_config=recipes/speechocean762/conf/ghostvlad_fbank.yaml
 config=${config:-$default_config}
 config_name=$(stem "$config")
-[ -z "$model" ] || config_name=$(stem "$model" "")
+network_name=$(stem "$model" "")
+[ -z "$only_tested" ] || config_name=$network_name
+[ "$fine_tune" = false ] || append config_name "$network_name"
 exp=$workdir/exp/$config_name$suffix
 append_training exp
-network=${model:-$exp}
+network=${only_tested:-$exp}
 untrained=$exp-untrained
+[ "$fine_tune" = false ] || untrained=$workdir/exp/$network_name$suffix  # the network before
+systems=("$exp")  # that are tested by the same back ends
+[ "$fine_tune" = false ] || systems+=("$untrained")
+baselines=true
+[ -z "$model" ] || baselines=
+domain_name=$(basename "$own_domain" | sed 's/[^A-Za-z0-9._-]/_/g')
+domain=${domain_name:+domain_$domain_name}  # the set of --own-domain
+domain_packed=$data/own_domain/packed_$sample_rate_hz
 mfcc=$workdir/exp/mfcc_stats$suffix

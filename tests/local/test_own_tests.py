@@ -126,8 +126,9 @@ def test_the_recommended_door_follows_the_number_of_speakers(tree, tmp_path, cap
         DOORS[0],
         DOORS[1],
         DOORS[1],
-        DOORS[2],
+        DOORS[-1],
     ]
+    assert any("--fine-tune" in door.options for door in DOORS), "shown, not recommended"
     prepare_folder(tree, tmp_path, preview=2)
     text = capsys.readouterr().out
     assert re.search(r"test a published network <- recommended for 10 speakers\n +--model", text)

@@ -127,6 +127,8 @@ OF_RECIPE = {
         "copies": (f"--copies {CORPORA}/tiny_copies.yaml", "ddpdppps"),
         "public_corpus": ("--public-corpus", REPORT),
         "model": (f"--model {RUNS}/speechocean762/exp/tiny", REFUSED),  # with options of a training
+        "fine_tune": ("--fine-tune", REFUSED),  # without --model
+        "own_domain": (f"--own-domain {CORPORA}", REFUSED),  # without --fine-tune
         "trials": (f"--trials {CORPORA}/tiny.yaml", VARIANT),  # not read before it is run
         "dev_share": ("--dev-share 0.2", VARIANT),
         "test_share": ("--test-share 0.3", VARIANT),

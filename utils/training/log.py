@@ -129,7 +129,7 @@ class TrainingLog:
         if self.active:
             from torch.utils.tensorboard import SummaryWriter
 
-            if self.path.exists():
+            if self.step and self.path.exists():
                 entries = read_entries(self.path)
                 self.entries = [entry for entry in entries if entry["step"] <= self.step]
             self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)

@@ -60,6 +60,10 @@ class Objective(nn.Module):
         self._frozen_norms = tuple(_norms_of(self, patterns))
         return sum(parameters[name].numel() for name in frozen)
 
+    def trains_network(self) -> bool:
+        """Whether the network changes, and not the loss alone."""
+        return any(parameter.requires_grad for parameter in self.network.parameters())
+
     def train(self, mode: bool = True) -> Self:
         """Set training mode, but for frozen batch norms, whose statistics stay."""
         super().train(mode)

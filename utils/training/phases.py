@@ -30,6 +30,8 @@ PHASE_SECTIONS = (
     "teacher",
 )
 
+FREEZING = ("freeze", "freeze_if_few")  # lists of names, which a phase may have of its own
+
 
 @dataclass
 class Phase:
@@ -94,17 +96,24 @@ def split_phases(written: Mapping, path: Path) -> Iterator[tuple[Phase | None, d
         own = {key: value for key, value in written_phase.items() if key not in PHASE_SECTIONS}
         is_last = number == len(phases)
         sections = dict(common)
-        if number > 1:
-            sections.pop("start_from", None)  # the first phase starts from it
-        if "freeze" in own:
-            sections["freeze"] = _check_patterns(own.pop("freeze"), f"{path}: phase {number}")
-        phase = make(Phase, own, f"{path}: phase {number}", number=number, is_last=is_last)
+        where = f"{path}: phase {number}"
+        for key in FREEZING:
+            if key in own:
+                sections[key] = _check_patterns(own.pop(key), f"{where}: {key}")
+        phase = make(Phase, own, where, number=number, is_last=is_last)
+        leave_source_to_first(sections, phase)
         for section in PHASE_SECTIONS:
             if section in written_phase:
                 options = written_phase[section]
                 _check_section(options, section, f"{path}: {phase.title}: {section}")
                 sections[section] = override_section(common.get(section), options)
         yield phase, sections
+
+
+def leave_source_to_first(sections: dict, phase: Phase | None) -> None:
+    """Take the source of the first weights out of later phases, which follow the first."""
+    if phase and phase.number > 1:
+        sections.pop("start_from", None)
 
 
 def _refuse_equal_names(names: list, path: Path) -> None:
@@ -123,11 +132,11 @@ def _check_section(options: object, section: str, where: str) -> None:
 
 
 def _check_patterns(patterns: object, where: str) -> list[str]:
-    """The list `freeze` of a phase; nothing stands for an empty one."""
+    """A list of names to freeze of a phase; nothing stands for an empty one."""
     if patterns is None:
         return []
     if not isinstance(patterns, list) or not all(isinstance(name, str) for name in patterns):
-        raise UserError(f"{where}: freeze: found {patterns!r}, expected a list of strings")
+        raise UserError(f"{where}: found {patterns!r}, expected a list of strings")
     return patterns
 
 

@@ -19,7 +19,13 @@ from utils.embeddings.inputs import takes_features
 from utils.errors import UserError
 from utils.training.crops import CropOptions, resolved_crops
 from utils.training.optimizers import OPTIMIZERS, Optimizer
-from utils.training.phases import Phase, apply_override, refuse_unknown_phases, split_phases
+from utils.training.phases import (
+    Phase,
+    apply_override,
+    leave_source_to_first,
+    refuse_unknown_phases,
+    split_phases,
+)
 from utils.training.schedules import SCHEDULES, Schedule
 from utils.training.source import StartOptions, find_source
 
@@ -40,6 +46,7 @@ class _Sections:
     teacher: dict | None = None
     start_from: str | dict | None = None
     freeze: list[str] | None = None
+    freeze_if_few: list[str] | None = None
     phases: list[dict] | None = None
 
 
@@ -59,6 +66,10 @@ class TrainingOptions:
         Steps between entries of the log.
     average_checkpoints : int
         Number of last checkpoints whose mean weights the final network has.
+    choose_by_dev : bool
+        The final network is instead that of the validated checkpoint with the lowest EER on the
+        dev trials, the earliest of equals.  The first weights are among them, so that training
+        cannot make this EER worse.
     precision : str
         ``fp32``; ``bf16`` for autocast (front ends and losses stay in float32); ``auto``: bf16 if
         the device multiplies it in hardware, else fp32.  An experiment keeps the one that it
@@ -71,14 +82,31 @@ class TrainingOptions:
     checkpoint_every_steps: int = 500
     log_every_steps: int = 10
     average_checkpoints: int = 1
+    choose_by_dev: bool = False
     precision: Precision = "fp32"
 
     def __post_init__(self):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("steps and epochs: expected one of the two")
         for name, value in vars(self).items():
-            if isinstance(value, int) and value < 1:
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1:
                 raise ValueError(f"{name} is {value}, expected 1 or more")
+        if self.choose_by_dev:
+            self._check_choice()
+
+    def _check_choice(self) -> None:
+        """Refuse options under which a validated network would not be kept, or not be taken."""
+        if self.average_checkpoints > 1:
+            raise ValueError(
+                "choose_by_dev takes one checkpoint, and average_checkpoints is "
+                f"{self.average_checkpoints}; set it to 1"
+            )
+        if self.validate_every_steps % self.checkpoint_every_steps:
+            raise ValueError(
+                f"choose_by_dev: validate_every_steps is {self.validate_every_steps}, expected a "
+                f"multiple of checkpoint_every_steps, {self.checkpoint_every_steps}: a network is "
+                "kept where it is validated"
+            )
 
     def total_steps(self, epoch_size: int, batch_size: int) -> int:
         """Length of the training in steps; ValueError if its epochs do not fill one batch."""
@@ -158,6 +186,7 @@ class Settings:
     phase: Phase | None = None
     start: StartOptions | None = None
     freeze: Sequence[str] = ()  # patterns of names of parameters
+    freeze_if_few: Sequence[str] = ()  # the same, of fewer speakers than embedding dimensions
     source: Path | None = None  # folder of the trained network to start from; set by steps.train
     auto_precision: bool = False  # whether the YAML says precision: auto
 
@@ -222,6 +251,8 @@ class Settings:
             resolved["start_from"] = resolved_options(StartOptions, section("start_from"))
         if self.freeze:
             resolved["freeze"] = list(self.freeze)
+        if self.freeze_if_few:
+            resolved["freeze_if_few"] = list(self.freeze_if_few)
         if self.phase:
             resolved["phase"] = vars(self.phase)
         return resolved
@@ -235,6 +266,16 @@ def refuse_to_augment_features(settings: Settings) -> None:
             "feats.scp; remove the section (spec_augment of the network is for features), "
             "or augment copies before the features are made"
         )
+
+
+def refuse_to_choose(phases: Sequence[Settings], has_dev: bool) -> None:
+    """Refuse to choose a network by dev trials where there are none."""
+    for settings in phases:
+        if settings.training.choose_by_dev and not has_dev:
+            raise UserError(
+                f"{settings.where('training')}: choose_by_dev needs dev trials, and there is no "
+                "dev data; name it, or set choose_by_dev: false"
+            )
 
 
 def read_settings(
@@ -283,6 +324,7 @@ def read_phases(
             sections["augmentation"] = policy
         if changes:
             sections = apply_override(sections, changes, phase)
+            leave_source_to_first(sections, phase)
             check_options(_Sections, sections, f"{path} with --override")
         settings.append(_settings(path, sections, augmentation, phase))
     return settings
@@ -322,6 +364,7 @@ def _settings(
         phase=phase,
         start=start,
         freeze=sections.get("freeze") or (),
+        freeze_if_few=sections.get("freeze_if_few") or (),
     )
     is_first = phase is None or phase.number == 1
     if teacher and teacher.experiment == "previous" and is_first:

@@ -138,17 +138,31 @@ def _speeds(experiment: Path) -> tuple[float, ...]:
     return class_speeds(read_yaml(experiment / "config.yaml").get("augmentation"))
 
 
-def freeze(settings: Settings, objective: Objective) -> None:
-    """Freeze the parameters that the settings name; UserError if a pattern matches none."""
-    if not settings.freeze:
-        return
-    try:
-        number = objective.freeze(settings.freeze)
-    except ValueError as error:
-        raise UserError(f"{settings.where('freeze')}: {error}") from None
-    if rank_and_world()[0] == 0:
+def freeze(settings: Settings, objective: Objective, num_speakers: int) -> None:
+    """Freeze the parameters that the settings name; UserError if a pattern matches none.
+
+    Fewer speakers than dimensions span a part of the space of embeddings, and the loss says nothing
+    of the rest: ``freeze_if_few`` keeps the layers that made it.
+    """
+    patterns = list(settings.freeze)
+    note, dimensions = "", objective.network.embedding_dim
+    if settings.freeze_if_few and num_speakers < dimensions:
+        patterns += settings.freeze_if_few
+        note = (
+            f": {num_speakers:,} speakers, fewer than the embedding's {dimensions:,} dimensions, "
+            "say too little of the layers before the last"
+        )
+    elif settings.freeze_if_few:
+        note = f": {num_speakers:,} speakers are enough for the layers before the last, too"
+    number = 0
+    if patterns:
+        try:
+            number = objective.freeze(patterns)
+        except ValueError as error:
+            raise UserError(f"{settings.where('freeze')}: {error}") from None
+    if (patterns or note) and rank_and_world()[0] == 0:
         total = sum(parameter.numel() for parameter in objective.parameters())
-        print(f"   {number:,} of {total:,} parameters are frozen", file=sys.stderr)
+        print(f"   {number:,} of {total:,} parameters are frozen{note}", file=sys.stderr)
 
 
 def open_augmentation(

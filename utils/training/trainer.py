@@ -80,6 +80,7 @@ class Trainer:
         self.margin = getattr(objective.loss, "margin", None)
         self.scaled_gradients = objective.scaled_gradients()
         self.step = 0
+        self.dev_eers: dict[int, float] = {}  # of the validations so far, in percent
         self.stop_signal = 0
         self.augment: DeviceChain | None = None
         if isinstance(dataset.augment, Augmenter) and dataset.augment.device:
@@ -109,6 +110,7 @@ class Trainer:
             self._signals_noted(),
             TrainingLog(self.folder, self.step, self.total_steps, active=self.rank == 0) as log,
         ):
+            self._recall_validations(log)
             pace, before = Pace(self.batch_size), time.perf_counter()
             for batch in loader:
                 waited_seconds = time.perf_counter() - before
@@ -134,11 +136,22 @@ class Trainer:
             "device": self.device.type,
             "parameters": sum(weight.numel() for weight in self.objective.network.parameters()),
         }
+        if self._chooses and self.rank == 0:
+            counts["chosen_step"] = self._best_step()
         if self.dataset.draws.speakers_left_out:
             counts["speakers_left_out"] = self.dataset.draws.speakers_left_out
         if self._splits_batch_norm():
             counts["batch_norm"] = self._batch_norm_note()
         return counts
+
+    def _choice_note(self) -> str:
+        """The step whose network is taken, in words."""
+        best = self._best_step()
+        chosen = f"step {best} of {self.total_steps} is taken"
+        if best == 0:
+            chosen = "the network that training started from is taken"
+        first, lowest = self.dev_eers[0], self.dev_eers[best]
+        return f"{chosen}: dev EER {lowest:.2f} %, before training {first:.2f} %"
 
     def _splits_batch_norm(self) -> bool:
         """Whether BatchNorm sees a part of the batch, so that processes change the network."""
@@ -208,14 +221,38 @@ class Trainer:
             margin = getattr(self.objective.loss, "margin", None)
             log.add({"step": self.step} | entry, margin, pace.read())
         if self.validate and self._is_due(options.validate_every_steps):
-            self._share_statistics()
-            log.add_validation({"step": self.step} | self.validate(self.objective.network))
+            self._validate(log)
         if self.rank == 0 and (stop or self._is_due(options.checkpoint_every_steps)):
             log.flush()
             self._save()
         log.advance()
         if stop and self.step < self.total_steps:
             self._stop()
+
+    def _recall_validations(self, log: TrainingLog) -> None:
+        """Note the earlier validations; the first weights are validated if they may be chosen."""
+        for entry in log.entries:
+            if "dev_eer_percent" in entry:
+                self.dev_eers[entry["step"]] = entry["dev_eer_percent"]
+        if self._chooses and self.step == 0:
+            self._validate(log)
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether the final network is the best of those that are validated."""
+        return self.options.choose_by_dev and self.validate is not None
+
+    def _validate(self, log: TrainingLog) -> None:
+        """Compute and log the EER on the dev trials."""
+        assert self.validate is not None
+        self._share_statistics()
+        entry = self.validate(self.objective.network)
+        log.add_validation({"step": self.step} | entry)
+        self.dev_eers[self.step] = entry["dev_eer_percent"]
+
+    def _best_step(self) -> int:
+        """The step with the lowest EER on the dev trials, the earliest of equals."""
+        return min(self.dev_eers, key=lambda step: (self.dev_eers[step], step))
 
     def _stop(self) -> NoReturn:
         """Stop the training, whose state is saved."""
@@ -311,12 +348,14 @@ class Trainer:
         self._remove_old()
 
     def _remove_old(self) -> None:
-        """Remove all checkpoints but step 0, the last regular ones and the newest.
+        """Remove all checkpoints but step 0, the last regular ones, the newest and the best.
 
         A run that was stopped or killed ends with the same files as any other.
         """
         num_regular = max(KEPT_CHECKPOINTS, self.options.average_checkpoints)
         kept = {0, self.step, *self._regular_steps()[-num_regular:]}
+        if self._chooses and self.dev_eers:
+            kept.add(self._best_step())
         for step in set(saved_steps(self.checkpoints)) - kept:
             checkpoint_path(self.checkpoints, step).unlink()
         for half_written in self.checkpoints.glob(".*.tmp"):
@@ -329,13 +368,18 @@ class Trainer:
         return [step for step in steps if step % every == 0 or step == self.total_steps]
 
     def _save_average(self) -> None:
-        """Write the network whose weights are the mean of the last checkpoints."""
+        """Write the final network: the best by dev, or the mean of the last checkpoints."""
         self._remove_old()
         steps = self._regular_steps()[-self.options.average_checkpoints :]
+        loss = {}
+        if self._chooses:
+            steps = [self._best_step()]
+            loss["loss"] = load_checkpoint(checkpoint_path(self.checkpoints, steps[0]))["loss"]
+            print(f"   {self._choice_note()}", file=sys.stderr)
         weights = average_weights([checkpoint_path(self.checkpoints, step) for step in steps])
         save_checkpoint(
             self.checkpoints / "average.pt",
-            {"step": self.step, "averaged_steps": steps, "network": weights},
+            {"step": self.step, "averaged_steps": steps, "network": weights} | loss,
         )
 
 

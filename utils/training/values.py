@@ -9,15 +9,15 @@ from pathlib import Path
 from utils.config import resolved_options, shown
 from utils.receipts import Values
 from utils.training.experiment import read_claim
-from utils.training.phases import PHASE_SECTIONS
+from utils.training.phases import FREEZING, PHASE_SECTIONS
 from utils.training.progress import INTERRUPTED, describe_progress
-from utils.training.settings import Settings
+from utils.training.settings import Settings, TrainingOptions
 
 AUGMENTATION = "augmentation"
 SECTIONS = (
     *PHASE_SECTIONS,
     "start_from",
-    "freeze",
+    *FREEZING,
     "phase",
 )  # of config.yaml, those that come from a YAML
 
@@ -140,13 +140,21 @@ def _now(settings: Settings, registries: Registries) -> dict:
 
 
 def completed(values: Mapping) -> dict:
-    """Values with the defaults of the front end, which config.yaml keeps as written."""
+    """Values with defaults that config.yaml lacks.
+
+    These are options of the front end, which it keeps as written, and those of the training that
+    are newer than the file.
+    """
     from utils.features.registry import FRONT_ENDS
 
+    filled = dict(values)
+    training = values.get("training")
+    if isinstance(training, dict):
+        filled["training"] = resolved_options(TrainingOptions, training)
     model = values.get("model")
     if not isinstance(model, dict):
-        return dict(values)
+        return filled
     front_end = model.get("front_end")
-    if not isinstance(front_end, dict) or front_end.get("name") not in FRONT_ENDS:
-        return dict(values)
-    return {**values, "model": model | {"front_end": resolved_options(FRONT_ENDS, front_end)}}
+    if isinstance(front_end, dict) and front_end.get("name") in FRONT_ENDS:
+        filled["model"] = model | {"front_end": resolved_options(FRONT_ENDS, front_end)}
+    return filled

@@ -1,0 +1,100 @@
+"""The YAML that the recipe own fine-tunes a network with, and where that YAML starts from.
+
+    python -m local.own.fine_tuning models/campplus
+
+prints two lines: the YAML, and the override that makes it start from the network.  Exit code 2: the
+network is not fine-tuned here.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from utils.config import differences, read_yaml, shown
+from utils.errors import UserError
+from utils.pretrained.folder import PROTOCOL
+from utils.pretrained.published import PUBLISHED
+
+PAGE = "docs/train.md"
+CONFIG = "conf/{}_finetune.yaml"  # of the name of a network
+
+
+def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
+    """The YAML for a network, which may be a published one that is not fetched yet.
+
+    ``config`` is the YAML that the user asks for.  UserError: there is none for the network, it is
+    for another one, or the network has a test protocol that a training does not keep.
+    """
+    if has_protocol(model):
+        raise UserError(
+            f"--fine-tune: {model} has a test protocol of its own (level, trimming, windows), that "
+            "training here does not keep, and the two could not be compared; leave --fine-tune "
+            "out, or take another network"
+        )
+    section = model_section(model)
+    name = section.get("name", model.name)
+    if config is None:
+        config = Path(CONFIG.format(name))
+        if not config.exists():
+            raise UserError(
+                f"--fine-tune: no conf/ has a YAML for {name}, the network of {model}; give "
+                f"--config, a YAML with start_from and the model of {model}/config.yaml ({PAGE})"
+            )
+    refuse_other_network(section, config, model)
+    return config
+
+
+def has_protocol(model: Path) -> bool:
+    """Whether a network brings a test protocol, also one that is not fetched yet."""
+    if (model / "config.yaml").exists():
+        return (model / PROTOCOL).exists()
+    return model.name in PUBLISHED and bool(PUBLISHED[model.name].protocol)
+
+
+def model_section(model: Path) -> dict:
+    """The section `model` of a network's configuration; empty if it is not fetched yet."""
+    config = model / "config.yaml"
+    if not config.exists():
+        return {}
+    return read_yaml(config)["model"]
+
+
+def refuse_other_network(section: Mapping, config: Path, model: Path) -> None:
+    """Refuse a YAML that says of its network what a model has otherwise; SpecAugment may differ.
+
+    The training compares the defaults, too.  An empty ``section`` fits.
+    """
+    written = read_yaml(config).get("model", {})
+    for name, old, new in differences(section, written, "model"):
+        if not section or new is None or name.startswith("model.spec_augment"):
+            continue
+        raise UserError(
+            f"--fine-tune: {model} has another network than {config}: {name} is {shown(old)} "
+            f"there, {shown(new)} in the YAML; give --config, a YAML with start_from and the model "
+            f"of {model}/config.yaml ({PAGE})"
+        )
+
+
+def start_override(model: Path) -> str:
+    """The override that makes a YAML start from a network, wherever this lies."""
+    source = str(model)
+    if "/" not in source:
+        source = f"./{source}"
+    return f"start_from.source={json.dumps(source, ensure_ascii=False)}"
+
+
+def main(model: str, config: str | None = None) -> int:
+    """Print the YAML and the override."""
+    chosen = Path(config) if config else None
+    try:
+        print(fine_tuning_config(Path(model), chosen))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(start_override(Path(model)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
