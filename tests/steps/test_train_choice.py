@@ -148,6 +148,13 @@ def test_layers_are_frozen_if_speakers_are_fewer_than_dimensions(
     assert ("4 speakers are enough for the layers before the last" in said) != few
 
 
+def test_a_name_that_matches_nothing_is_one_line(corpus, tmp_path):
+    config = write_config(corpus, tmp_path, "freeze_if_few: [network.trunk9.*]\n")
+    message = "freeze, freeze_if_few: no parameter's name matches 'network.trunk9"
+    with pytest.raises(UserError, match=message):
+        run(corpus, tmp_path / "exp", config)
+
+
 def test_an_override_frees_the_layers_of_a_phase(corpus, tmp_path):
     phases = "phases:\n  - {name: only, freeze_if_few: [network.conv.*]}\n"
     config = write_config(corpus, tmp_path, phases)

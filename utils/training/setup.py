@@ -144,10 +144,11 @@ def freeze(settings: Settings, objective: Objective, num_speakers: int) -> None:
     Fewer speakers than dimensions span a part of the space of embeddings, and the loss says nothing
     of the rest: ``freeze_if_few`` keeps the layers that made it.
     """
-    patterns = list(settings.freeze)
+    patterns, section = list(settings.freeze), "freeze"
     note, dimensions = "", objective.network.embedding_dim
     if settings.freeze_if_few and num_speakers < dimensions:
         patterns += settings.freeze_if_few
+        section = "freeze, freeze_if_few"
         note = (
             f": {num_speakers:,} speakers, fewer than the embedding's {dimensions:,} dimensions, "
             "say too little of the layers before the last"
@@ -159,7 +160,7 @@ def freeze(settings: Settings, objective: Objective, num_speakers: int) -> None:
         try:
             number = objective.freeze(patterns)
         except ValueError as error:
-            raise UserError(f"{settings.where('freeze')}: {error}") from None
+            raise UserError(f"{settings.where(section)}: {error}") from None
     if (patterns or note) and rank_and_world()[0] == 0:
         total = sum(parameter.numel() for parameter in objective.parameters())
         print(f"   {number:,} of {total:,} parameters are frozen{note}", file=sys.stderr)
