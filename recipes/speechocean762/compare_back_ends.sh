@@ -16,30 +16,16 @@
 
 set -euo pipefail
 here=$(dirname "$0")
-recipe=$(realpath "$here")
+# shellcheck source=recipes/speechocean762/folds.sh
+. "$here/folds.sh"
 config=$(realpath "${1:?the YAML of a network, then options of run.sh}")
 shift
-workdir=$recipe
-arguments=("$@")
-for ((index = 0; index < $#; index++)); do
-  case ${arguments[index]} in
-    --workdir) workdir=${arguments[index + 1]} ;;
-    --workdir=*) workdir=${arguments[index]#*=} ;;
-    --fold* | --seed* | --name* | --vad* | --trim* | --split* | --augmentation* | --copies* | --sample* | \
-      --backend* | --config*)
-      echo "$0: ${arguments[index]} is not for a comparison of back ends" >&2
-      exit 2 ;;
-  esac
-done
-workdir=$(realpath -m "$workdir")
-root=$(realpath "$recipe/../..")
-cd "$root" && . ./path.sh && cd "$OLDPWD"
+read_options "$@"
 
 step() {  # NAME ARGUMENT...: one step, in the root, as in a recipe
   (cd "$root" && python3 -m "steps.$1" "${@:2}")
 }
 
-home=${workdir#"$root"/}
 config_name=$(basename "$config" .yaml)
 cosine=$root/conf/backends/cosine.yaml
 lda_plda=$root/conf/backends/lda60_plda.yaml

@@ -12,24 +12,11 @@
 
 set -euo pipefail
 here=$(dirname "$0")
-recipe=$(realpath "$here")
+# shellcheck source=recipes/speechocean762/folds.sh
+. "$here/folds.sh"
+read_options "$@"
+cd "$root"
 read -ra models <<<"${MODELS:-campplus ecapa resemblyzer}"
-workdir=$recipe
-arguments=("$@")
-for ((index = 0; index < $#; index++)); do
-  case ${arguments[index]} in
-    --workdir) workdir=${arguments[index + 1]} ;;
-    --workdir=*) workdir=${arguments[index]#*=} ;;
-    --fold* | --seed* | --name* | --vad* | --trim* | --split* | --augmentation* | --copies* | --sample* | \
-      --backend* | --config*)
-      echo "$0: ${arguments[index]} is not for this comparison" >&2
-      exit 2 ;;
-  esac
-done
-workdir=$(realpath -m "$workdir")
-root=$(realpath "$recipe/../..")
-cd "$root" && . ./path.sh
-home=${workdir#"$root"/}
 read -ra folds <<<"${FOLDS:-1 2 3 4}"
 
 step() { python3 -m "steps.$1" "${@:2}"; }
