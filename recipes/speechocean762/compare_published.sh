@@ -6,7 +6,7 @@
 #   recipes/speechocean762/compare_published.sh --corpus DIR [--workdir DIR] [--device cuda ...]
 #
 # Options are those of run.sh that do not change the folder of an experiment.  MODELS="campplus ecapa": other
-# networks; BESIDE="exp/ecapa_512_cpu": an experiment of compare_back_ends.sh whose scores are compared, too.
+# networks; BESIDE="recipes/speechocean762/exp/ecapa_512_cpu": an experiment of run.sh --calibrate true over the folds.
 # Result: exp/published/{report.html,results.md,...} and exp/published-<network>/calibration/published, the
 # calibration of plain cosine by all speakers, beside run.sh or under --workdir.
 
