@@ -6,7 +6,8 @@
 #   recipes/speechocean762/compare_published.sh --corpus DIR [--workdir DIR] [--device cuda ...]
 #
 # Options are those of run.sh that do not change the folder of an experiment.  MODELS="campplus ecapa": other
-# networks; BESIDE="recipes/speechocean762/exp/ecapa_512_cpu": an experiment of run.sh --calibrate true over the folds.
+# networks; BESIDE=recipes/speechocean762/exp/ecapa_512_cpu: an experiment of run.sh over the four folds, with
+# --calibrate true, that is compared, too.
 # Result: exp/published/{report.html,results.md,...} and exp/published-<network>/calibration/published, the
 # calibration of plain cosine by all speakers, beside run.sh or under --workdir.
 
