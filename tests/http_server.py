@@ -45,12 +45,15 @@ def serving(files: Files) -> Iterator[str]:
             if content is None:
                 self.send_error(404)
                 return
+            # Before the headers are sent: the next request may come as soon as they are.
+            cut = files.cut_after.pop(0) if files.cut_after else len(content)
             is_part = (
                 asked
                 and files.has_ranges
                 and self.headers.get("If-Range", files.version) == files.version
             )
             start = int(re.match(r"bytes=(\d+)-", asked)[1]) if is_part else 0
+            end = start + cut
             self.send_response(206 if is_part else 200)
             self.send_header("Content-Length", str(len(content) - start))
             if files.has_ranges:
@@ -60,7 +63,7 @@ def serving(files: Files) -> Iterator[str]:
                     "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
                 )
             self.end_headers()
-            self.wfile.write(content[start:][: files.cut_after.pop(0) if files.cut_after else None])
+            self.wfile.write(content[start:end])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(
