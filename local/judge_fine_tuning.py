@@ -143,7 +143,7 @@ def _cost(own_domain: Path | None) -> str:
     if entry["no_interval"]:
         return f"in the network's own domain{rates}, no interval: {entry['no_interval']}"
     eer = entry["eer_percent"]
-    effect = "it helps, too"
+    effect = "it helps there"
     if not is_clear(entry):
         effect = f"inconclusive{needed(eer)}"
     elif eer["difference"] > 0:

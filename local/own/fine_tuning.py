@@ -38,7 +38,7 @@ def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
         config = Path(CONFIG.format(name))
         if not config.exists():
             raise UserError(
-                f"--fine-tune: no conf/ has a YAML for {name}, the network of {model}; give "
+                f"--fine-tune: conf/ has no YAML for {name}, the network of {model}; give "
                 f"--config, a YAML with start_from and the model of {model}/config.yaml ({PAGE})"
             )
     refuse_other_network(section, config, model)

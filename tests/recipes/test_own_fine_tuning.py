@@ -136,7 +136,7 @@ def test_the_yaml_of_a_published_network_is_found_before_it_is_fetched(made, tmp
         (["--model", "resemblyzer", "--fine-tune"], "has a test protocol of its own"),
         (["--model", "campplus", "--own-domain", "."], "--own-domain belongs to --fine-tune"),
         (["--model", "campplus", "--fine-tune", "--own-domain", "."], "no trials in it"),
-        (["--model", "MODEL", "--fine-tune"], "has a YAML for ghostvlad, the network of"),
+        (["--model", "MODEL", "--fine-tune"], "conf/ has no YAML for ghostvlad, the network of"),
         (
             ["--model", "MODEL", "--fine-tune", "--config", "conf/ecapa_512_lm.yaml"],
             'has another network than conf/ecapa_512_lm.yaml: model.name is "ghostvlad" there',
