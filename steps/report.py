@@ -28,7 +28,7 @@ from utils.report.sound import sound_section
 from utils.report.trials import Players, Sounds
 
 FORMAT = 5
-VERDICT = "fine_tuning.json"  # of local.judge_fine_tuning
+VERDICT = "fine_tuning.json"  # of steps.judge_fine_tuning
 SUBTITLE = "Speaker verification: error rates, scores, and how they were made."
 
 

@@ -49,7 +49,7 @@ steps.cut_audio {packed}/test {new}/cut --seconds 0.5 --force
 steps.decide {exp}/scores/test/cosine_calibrated.scores {new}/decisions/cosine
 steps.compare {packed} {new}/compared --experiments "[{exp}, {untrained}]" --scorers "[cosine]" \
   --sets "[test]" --replicates 10
-local.judge_fine_tuning {exp} {new}/compared
+steps.judge_fine_tuning {exp} {new}/compared
 steps.cross_calibrate {exp}/scores/test/cosine.scores {exp}/scores/test/cosine_calibrated.scores \
   {packed}/test/trials {new}/crossed.scores --utt2spk {packed}/test/utt2spk --folds 4
 steps.evaluate_scores {exp}/scores/test/cosine.scores {new}/crossed.scores {packed}/test/trials \
@@ -84,7 +84,7 @@ WITHOUT_RECEIPT = (
 NOTHING_TO_KILL = {
     **dict.fromkeys(
         (
-            "local.own.fine_tuning",
+            "steps.plan_fine_tuning",
             "steps.identify",
             "steps.compare_models",
             "steps.verify",

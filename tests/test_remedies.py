@@ -22,7 +22,7 @@ OF_OTHERS = re.compile(
 # Messages of a module that only these commands reach, of those that import it.
 SPOKEN_BY = {
     "local/own/doors.py": [],  # options of recipes/own
-    "local/own/fine_tuning.py": [],  # the same
+    "steps/plan_fine_tuning.py": [],  # the same
     "local/own/": ["local/prepare_folder.py"],
     "local/vctk/tree.py": ["local/prepare_vctk.py"],
     "local/voices/lists.py": ["local/prepare_voices.py"],

@@ -73,7 +73,8 @@ tune_model() {  # MODEL: `config`, and `override` with the network that training
   [ "$cohort" = train ] || fail_usage "--cohort head: the fine-tuned network has another head than" \
     "$1; leave the option out"
   take_rate "$1"
-  facts=$(python3 -m local.own.fine_tuning "$1" "$config" 2>&1) || fail_usage "$facts"
+  facts=$(python3 -m steps.plan_fine_tuning "$1" ${config:+"$config"} 2>&1) ||
+    fail_usage "${facts#steps.plan_fine_tuning: }"
   config=${facts%%$'\n'*}
   override=${facts#*$'\n'}${override:+,$override}
 }
@@ -125,5 +126,5 @@ judge_fine_tuning() {
     run python3 -m steps.compare "$4" "$domain" --experiments "$experiments" --scorers "[$domain_scorer]" \
       --sets "[$5]" --players false
   fi
-  run python3 -m local.judge_fine_tuning "$1" "$1/compared" ${domain:+--own-domain "$domain"}
+  run python3 -m steps.judge_fine_tuning "$1" "$1/compared" ${domain:+--own-domain "$domain"}
 }

@@ -126,7 +126,7 @@ def test_the_yaml_of_a_published_network_is_found_before_it_is_fetched(made, tmp
     assert " conf/ecapa_finetune.yaml " in training
     assert "/exp/ecapa_finetune-ecapa-mine " in training
     assert """--override 'start_from.source="models/ecapa"'""" in training
-    assert "local.judge_fine_tuning" in text
+    assert "steps.judge_fine_tuning" in text
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,41 @@
-"""The YAML that the recipe own fine-tunes a network with, and where that YAML starts from.
+"""Print the YAML that fine-tunes a network, and the override that makes it start from there.
 
-    python -m local.own.fine_tuning models/campplus
-
-prints two lines: the YAML, and the override that makes it start from the network.  Exit code 2: the
-network is not fine-tuned here.
+python -m steps.plan_fine_tuning models/campplus
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from utils.cli import run
 from utils.config import differences, read_yaml, shown
-from utils.errors import UserError
+from utils.errors import WrongArguments
 from utils.pretrained.folder import PROTOCOL
 from utils.pretrained.published import PUBLISHED
 
+FORMAT = 1
 PAGE = "docs/train.md"
 CONFIG = "conf/{}_finetune.yaml"  # of the name of a network
+
+
+def plan_fine_tuning(model: Path, config: Path | None = None) -> None:
+    """Print two lines: the YAML for a network, and the override that makes it start there.
+
+    Parameters
+    ----------
+    model : path
+        Model folder or experiment; a published network may not be fetched yet.
+    config : path or None
+        The YAML to fine-tune with; None: the one in ``conf/`` for the network.
+
+    Raises
+    ------
+    WrongArguments
+        There is no YAML for the network, it is for another one, or the network has a test protocol
+        that a training does not keep.
+    """
+    print(fine_tuning_config(model, config))
+    print(start_override(model))
 
 
 def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
@@ -27,7 +45,7 @@ def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
     for another one, or the network has a test protocol that a training does not keep.
     """
     if has_protocol(model):
-        raise UserError(
+        raise WrongArguments(
             f"--fine-tune: {model} has a test protocol of its own (level, trimming, windows), that "
             "training here does not keep, and the two could not be compared; leave --fine-tune "
             "out, or take another network"
@@ -37,7 +55,7 @@ def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
     if config is None:
         config = Path(CONFIG.format(name))
         if not config.exists():
-            raise UserError(
+            raise WrongArguments(
                 f"--fine-tune: conf/ has no YAML for {name}, the network of {model}; give "
                 f"--config, a YAML with start_from and the model of {model}/config.yaml ({PAGE})"
             )
@@ -69,7 +87,7 @@ def refuse_other_network(section: Mapping, config: Path, model: Path) -> None:
     for name, old, new in differences(section, written, "model"):
         if not section or new is None or name.startswith("model.spec_augment"):
             continue
-        raise UserError(
+        raise WrongArguments(
             f"--fine-tune: {model} has another network than {config}: {name} is {shown(old)} "
             f"there, {shown(new)} in the YAML; give --config, a YAML with start_from and the model "
             f"of {model}/config.yaml ({PAGE})"
@@ -84,17 +102,5 @@ def start_override(model: Path) -> str:
     return f"start_from.source={json.dumps(source, ensure_ascii=False)}"
 
 
-def main(model: str, config: str | None = None) -> int:
-    """Print the YAML and the override."""
-    chosen = Path(config) if config else None
-    try:
-        print(fine_tuning_config(Path(model), chosen))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(start_override(Path(model)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    run(plan_fine_tuning)

@@ -1,6 +1,6 @@
 """Say in plain words whether fine-tuning helped, by the paired tests of steps.compare.
 
-    python -m local.judge_fine_tuning exp/campplus_finetune-campplus-mine \\
+    python -m steps.judge_fine_tuning exp/campplus_finetune-campplus-mine \\
         exp/campplus_finetune-campplus-mine/compared
 """
 

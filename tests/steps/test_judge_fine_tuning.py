@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.judge_fine_tuning import judge, judge_fine_tuning
+from steps.judge_fine_tuning import judge, judge_fine_tuning
 from utils.receipts import Task
 
 
