@@ -61,8 +61,10 @@ class StepLines:
         self.postfix = text
 
     def write(self, text: str, file: IO[str]) -> None:
-        """Print a line."""
+        """Print a line; what comes before the first step is not in the time of a step."""
         print(text, file=file, flush=True)
+        if self.step == self.first_step:
+            self.started = time.monotonic()
 
     def close(self) -> None:
         """Do nothing: every line is complete."""

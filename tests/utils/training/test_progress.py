@@ -132,3 +132,12 @@ def test_in_a_file_steps_are_whole_lines(capsys, monkeypatch):
         "   step 2: dev EER 1.00 %",
         "   step 3 of 3, loss 2.203, 0 s left",
     ]
+
+
+def test_a_validation_before_the_first_step_is_not_in_the_time_left(capsys, monkeypatch):
+    times = iter([0.0, 100.0, 120.0])  # start, behind the validation, behind the first step
+    monkeypatch.setattr(training_log.time, "monotonic", lambda: next(times))
+    lines = make_bar(0, 3)
+    lines.write("   step 0: dev EER 1.00 %", file=sys.stderr)
+    lines.update()
+    assert capsys.readouterr().err.splitlines()[-1] == "   step 1 of 3, 40 s left"
