@@ -35,6 +35,7 @@ from utils.pretrained import (
 from utils.pretrained.calibration import CALIBRATION
 from utils.pretrained.card import make_card
 from utils.pretrained.obtain import Files, obtain
+from utils.pretrained.planned import note_fetched
 from utils.pretrained.published import PUBLISHED, Name, Published, default_folder
 from utils.receipts import MODE, NEVER, Status, Task
 
@@ -122,6 +123,7 @@ def _note_in_plan(folder: Path, name: str) -> None:
         return
     task = Task(folder, "fetch_pretrained", format=FORMAT, inputs={}, options={"name": name})
     MODE.collected.append(Status(NEVER, "", task))
+    note_fetched(folder)
 
 
 def _open_same(folder: Path, name: str) -> Model:

@@ -11,9 +11,10 @@ from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.comparison import is_clear, needed, probability
 from utils.files import read_entries, write_json
+from utils.pretrained.training_data import first_network
 from utils.receipts import Task, existing_receipt
 
-FORMAT = 1
+FORMAT = 2
 TEST = "test"
 
 
@@ -48,7 +49,8 @@ def judge_fine_tuning(experiment: Path, compared: Path, *, own_domain: Path | No
     if task.is_done():
         return task.counts
     chosen_step = existing_receipt(receipt)["counts"].get("chosen_step")
-    answer, line = judge(_differences(compared, TEST), chosen_step)
+    is_unchanged = chosen_step == 0 and _is_first_network(experiment)
+    answer, line = judge(_differences(compared, TEST), is_unchanged)
     lines = [line + _rates(compared, TEST)]
     lines += _choice(chosen_step)
     lines.append(_cost(own_domain))
@@ -57,12 +59,20 @@ def judge_fine_tuning(experiment: Path, compared: Path, *, own_domain: Path | No
     return task.finish([path], {"answer": answer})
 
 
-def judge(differences: Sequence[Mapping], chosen_step: int | None) -> tuple[str, str]:
+def _is_first_network(experiment: Path) -> bool:
+    """Whether the final network is the one that the first phase began with."""
+    from utils.training.checkpoints import read_network_weights, weights_digest
+
+    _, weights = read_network_weights(experiment)
+    return weights_digest(weights) == first_network(experiment)
+
+
+def judge(differences: Sequence[Mapping], is_unchanged: bool) -> tuple[str, str]:
     """The answer, and its line, from the paired difference after - before of the test trials.
 
-    ``chosen_step`` 0: the dev speakers chose the network as it was.
+    ``is_unchanged``: the dev speakers chose the network as it was.
     """
-    if chosen_step == 0:
+    if is_unchanged:
         return "unchanged", (
             "fine-tuning did not help: at no step was the EER of the dev speakers lower than "
             "before, so that the network is the same as before"
@@ -120,8 +130,10 @@ def _rate(row: Mapping) -> str:
 
 def _choice(chosen_step: int | None) -> list[str]:
     """A line about the number of steps, if dev speakers chose it."""
-    if not chosen_step:
+    if chosen_step is None:
         return []
+    if chosen_step == 0:
+        return ["the dev speakers chose the network that the last phase began with"]
     return [f"the dev speakers chose the network after {chosen_step:,} steps of the last phase"]
 
 

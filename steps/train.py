@@ -19,6 +19,7 @@ from utils.config import override_option
 from utils.embeddings.inputs import network_inputs, takes_features
 from utils.errors import UserError
 from utils.pretrained import model_input, refuse_model
+from utils.pretrained.planned import will_be_fetched
 from utils.receipts import MODE, Task
 from utils.training.experiment import (
     BEGUN,
@@ -160,12 +161,13 @@ def train(
     before: Path | None = None
     print_once.cache_clear()
     auto_folders: list[Path] = []  # of this phase and earlier ones, if they say precision: auto
-    for settings in phases:
+    for number, settings in enumerate(phases):
         refuse_to_augment_features(settings)
         settings.find_source(output)
-        if settings.source and not MODE.checking:
-            refuse_unusable(settings.source, settings.where("start_from"))
         home = settings.folder(output)
+        keeps_status = MODE.checking and (home / "receipts" / "train.json").exists()
+        if settings.source and not keeps_status and not will_be_fetched(settings.source):
+            refuse_unusable(settings.source, settings.where("start_from"))
         inputs = _inputs(settings, arguments, before)
         if settings.auto_precision:
             auto_folders.insert(0, home)
@@ -176,9 +178,20 @@ def train(
             counts = task.counts
         else:
             _prepare_device(settings, task, inputs, auto_folders, arguments)
+            _check_phases(phases[number:], train_data)
             counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
+
+
+def _check_phases(phases: Sequence[Settings], train_data: Path) -> None:
+    """Refuse what a later phase would fail of, before the first of them trains."""
+    from utils.data_dir import read_map
+    from utils.training.setup import check_phases
+
+    if len(phases) > 1:
+        speakers = set(read_map(train_data / "utt2spk").values())
+        check_phases(phases, len(speakers), _registries())
 
 
 @dataclass(frozen=True)
@@ -303,16 +316,13 @@ def _train_phase(
     import torch
 
     from utils.torch_device import rank_and_world
-    from utils.training.setup import length_of_training
+    from utils.training.setup import length_of_training, make_optimizer
     from utils.training.trainer import Trainer
 
     output = task.home
     torch.manual_seed(arguments.seed)
     parts = assemble(settings, arguments, before)
-    try:
-        optimizer = settings.optimizer.make(parts.objective)
-    except ValueError as error:
-        raise UserError(f"{settings.where('optimizer')}: {error}") from None
+    optimizer = make_optimizer(settings, parts.objective)
     total_steps = length_of_training(settings, parts.dataset.epoch_size)
     written = [output / BEGUN, output / "config.yaml"]
     if rank_and_world()[0] == 0:
@@ -368,8 +378,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     speakers = sorted(set(utt2spk.values()))
     label_by_speaker = {speaker: label for label, speaker in enumerate(speakers)}
     labels = [label_by_speaker[speaker] for speaker in utt2spk.values()]
-    num_classes = len(speakers) * settings.augmentation.classes_per_speaker
-    objective, weights, facts = _build_objective(settings, num_classes, before, arguments.device)
+    objective, weights, facts = _objective(settings, len(speakers), before, arguments.device)
     network = objective.network
     try:
         order = crops.order(labels, arguments.seed)
@@ -384,10 +393,10 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
             "check it with python -m utils.data_dir validate"
         )
     objective.to(arguments.device)
+    freeze(settings, objective, len(speakers))
     if settings.source:
         training_set = TrainingSet(train_data, reader, speakers, labels)
         weights = start(settings, objective, training_set, _registries()[0])
-    freeze(settings, objective, len(speakers))
     dataset = CropDataset(
         reader,
         labels,
@@ -421,31 +430,20 @@ def _validation(
     return DevTrials(arguments.dev_data, front_end, BACKENDS["cosine"], centre, arguments.root)
 
 
-def _build_objective(
-    settings: Settings, num_classes: int, before: Path | None, device: str
+def _objective(
+    settings: Settings, num_speakers: int, before: Path | None, device: str
 ) -> tuple["Objective", dict[str, dict], dict[str, str]]:
     """Network and loss with their first weights, and the teacher if there is one."""
-    from steps.losses import LOSSES
-    from steps.models import MODELS
-    from utils.config import build
-    from utils.training.objective import Objective
-    from utils.training.setup import add_teacher, check_crops, first_weights
+    from utils.training.setup import add_teacher, build_objective, first_weights
 
-    network = build(MODELS, settings.sections["model"], settings.where("model"))
-    loss = build(
-        LOSSES,
-        settings.sections["loss"],
-        settings.where("loss"),
-        embedding_dim=network.embedding_dim,
-        num_speakers=num_classes,
-    )
-    check_crops(settings, network, loss)
+    objective = build_objective(settings, num_speakers, _registries())
+    network, loss = objective.network, objective.loss
     weights = first_weights(settings, network, loss, before)
     teacher = settings.teacher_folder(before)
     if teacher is None:
-        return Objective(network, loss), weights, {}
-    objective, digest = add_teacher(settings, network, loss, teacher, device, (MODELS, LOSSES))
-    return objective, weights, {"teacher_weights": digest}
+        return objective, weights, {}
+    student, digest = add_teacher(settings, network, loss, teacher, device, _registries())
+    return student, weights, {"teacher_weights": digest}
 
 
 def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path) -> dict:

@@ -4,6 +4,7 @@
 #   use_model MODEL     above the stages: refuses options of a training, and sets the names below
 #   tune_model MODEL    in its place, where the network is fine-tuned: sets config, override and the rate
 #   fetch_model MODEL   in stage 0: fetches the network where it is a published one
+#   check_domain DOMAIN   above the stages: refuses a folder without labelled trials for what follows
 # Stages of a fine-tuning; DOMAIN is a data directory with trials of the network's own domain, which is
 # packed as PACKED/<set>; its back end is plain cosine, since the corpus' mean is of another domain:
 #   pack_domain DOMAIN PACKED SET
@@ -96,6 +97,18 @@ fetch_model() {
 }
 
 domain_scorer=own_domain_cosine
+
+check_domain() {
+  local file
+  for file in wav.scp utt2spk trials; do
+    [ -f "$1/$file" ] || fail_usage "--own-domain $1: no $file in it, expected a data directory with trials"
+  done
+  awk '$3 == "target" { targets++ }
+    $3 == "nontarget" { nontargets++ }
+    END { exit !(targets && nontargets && targets + nontargets == NR) }' "$1/trials" ||
+    fail_usage "--own-domain: $1/trials: expected '<enrolment> <test> target' or '... nontarget' in" \
+      "each line, and both kinds"
+}
 
 pack_domain() {
   $cmd JOB=1:"$nj" "$2/$3/log/pack.JOB.log" python3 -m steps.pack_audio "$1" "$2/$3" \

@@ -11,8 +11,7 @@ only_tested=$model  # the network of --model, if it is not fine-tuned
 [ "$fine_tune" = false ] || tune_model "$model"
 only_back_ends=$only_tested
 [ -z "$own_domain" ] || [ "$fine_tune" = true ] || fail_usage "--own-domain belongs to --fine-tune"
-[ -z "$own_domain" ] || [ -f "$own_domain/trials" ] || fail_usage "--own-domain $own_domain:" \
-  "no trials in it, expected a data directory with trials"
+[ -z "$own_domain" ] || check_domain "$own_domain"
 [ -z "$only_tested" ] || [ "$config$noise$rirs$simulate_rooms" = false ] || fail_usage "no network is" \
   "trained here: --config, --noise, --rirs and --simulate-rooms belong to a training"
 [ -z "$trials" ] || [ "$sessions $enrol_utterances $targets_per_speaker" = "any 1 " ] || fail_usage \

@@ -135,7 +135,11 @@ def test_the_yaml_of_a_published_network_is_found_before_it_is_fetched(made, tmp
         (["--fine-tune"], "--fine-tune starts from a trained network: name it by --model"),
         (["--model", "resemblyzer", "--fine-tune"], "has a test protocol of its own"),
         (["--model", "campplus", "--own-domain", "."], "--own-domain belongs to --fine-tune"),
-        (["--model", "campplus", "--fine-tune", "--own-domain", "."], "no trials in it"),
+        (["--model", "campplus", "--fine-tune", "--own-domain", "."], "no wav.scp in it"),
+        (
+            ["--model", "MODEL", "--fine-tune", "--config", "TUNE", "--own-domain", "HIDDEN"],
+            "hidden/trials: expected '<enrolment> <test> target' or '... nontarget' in each line",
+        ),
         (["--model", "MODEL", "--fine-tune"], "conf/ has no YAML for ghostvlad, the network of"),
         (
             ["--model", "MODEL", "--fine-tune", "--config", "conf/ecapa_512_lm.yaml"],
@@ -153,8 +157,22 @@ def test_the_yaml_of_a_published_network_is_found_before_it_is_fetched(made, tmp
 )
 def test_what_makes_no_sense_is_refused_at_once(tuned, made, tmp_path, options, message):
     backend = tuned[0] / "exp" / BEFORE / "backend" / "cosine"
-    named = {"MODEL": made / "tiny", "BACKEND": backend}
+    hidden = tmp_path / "hidden"
+    shutil.copytree(made / "far", hidden)
+    lines = (made / "far" / "trials").read_text().splitlines()
+    (hidden / "trials").write_text("".join(f"{line.rpartition(' ')[0]}\n" for line in lines))
+    named = {"MODEL": made / "tiny", "BACKEND": backend, "HIDDEN": hidden}
+    named["TUNE"] = made / "tune.yaml"
     given = [named.get(word, word) for word in options]
-    text = run("own", "--corpus", tmp_path, "--workdir", tmp_path / "out", *given, code=2)
+    text = run("own", "--corpus", made / "mine", "--workdir", tmp_path / "out", *given, code=2)
     assert message in last_line(text)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_is_not_there_is_refused_before_stage_0(made, tmp_path):
+    config = tmp_path / "tune.yaml"
+    config.write_text((made / "tune.yaml").read_text().replace("models/another", "nosuch"))
+    options = ("--size", "tiny", "--config", config, "--workdir", tmp_path / "out")
+    text = run("mini", *options, code=1)
+    assert "no such folder, expected a finished experiment or a model folder" in last_line(text)
+    assert not (tmp_path / "out" / "data").exists()

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from steps.judge_fine_tuning import judge, judge_fine_tuning
 from utils.receipts import Task
+from utils.training.checkpoints import save_checkpoint, weights_digest
 
 
 def entry(difference, p, no_interval=None, test_set="test"):
@@ -27,24 +29,24 @@ def entry(difference, p, no_interval=None, test_set="test"):
 
 
 @pytest.mark.parametrize(
-    ("differences", "step", "answer", "words"),
+    ("differences", "is_unchanged", "answer", "words"),
     [
         (
             [entry(-0.5, 0.002)],
-            100,
+            False,
             "helped",
             "fine-tuning helped: EER -0.50 points (95 % interval",
         ),
-        ([entry(0.5, 0.002)], 100, "harmed", "fine-tuning did not help, it harms: EER +0.50"),
-        ([entry(-0.1, 0.4)], 100, "inconclusive", "would need about 230 speakers; EER -0.10"),
-        ([entry(-0.1, 0.05)], None, "inconclusive", "fine-tuning: inconclusive"),
-        ([entry(0.0, 1.0)], 0, "unchanged", "at no step was the EER of the dev speakers lower"),
-        ([entry(-5, None, "3 speakers, 5 needed")], 9, "unknown", "3 speakers, 5 needed"),
-        ([], 9, "unknown", "the test trials have no error rate of both networks"),
+        ([entry(0.5, 0.002)], False, "harmed", "fine-tuning did not help, it harms: EER +0.50"),
+        ([entry(-0.1, 0.4)], False, "inconclusive", "would need about 230 speakers; EER -0.10"),
+        ([entry(-0.1, 0.05)], False, "inconclusive", "fine-tuning: inconclusive"),
+        ([entry(0.0, 1.0)], True, "unchanged", "at no step was the EER of the dev speakers lower"),
+        ([entry(-5, None, "3 speakers, 5 needed")], False, "unknown", "3 speakers, 5 needed"),
+        ([], False, "unknown", "the test trials have no error rate of both networks"),
     ],
 )
-def test_each_outcome_has_its_sentence(differences, step, answer, words):
-    found, line = judge(differences, step)
+def test_each_outcome_has_its_sentence(differences, is_unchanged, answer, words):
+    found, line = judge(differences, is_unchanged)
     assert found == answer
     assert words in line
     assert "\n" not in line
@@ -84,3 +86,26 @@ def test_it_says_what_it_costs_elsewhere_or_that_this_was_not_measured(tmp_path)
     (said,) = json.loads((exp / "fine_tuning.json").read_text())
     assert said["lines"][2].startswith("in the network's own domain: it harms; EER +1.50 points")
     assert said["lines"][2].endswith("; 2.50 % (1.50 to 3.50) before, 4.00 % (3.00 to 5.00) after")
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "answer", "words"),
+    [
+        (1.0, "unchanged", "the network is the same as before"),
+        (2.0, "helped", "fine-tuning helped"),
+    ],
+)
+def test_step_0_of_the_last_phase_may_be_another_network_than_before(
+    tmp_path, begun_with, answer, words
+):
+    exp = tmp_path / "exp"
+    finished(exp, "train", {"chosen_step": 0})
+    state = {"step": 9, "network": {"weight": torch.ones(2)}}
+    save_checkpoint(exp / "checkpoints" / "average.pt", state)
+    before = weights_digest({"weight": torch.full((2,), begun_with)})
+    (exp / "first_weights.json").write_text(json.dumps({"source": {"weights": before}}))
+    here = compared(tmp_path / "here", [entry(-0.5, 0.01)], (2.0, 2.5))
+    assert judge_fine_tuning(exp, here) == {"answer": answer}
+    (said,) = json.loads((exp / "fine_tuning.json").read_text())
+    assert words in said["lines"][0]
+    assert said["lines"][1] == "the dev speakers chose the network that the last phase began with"

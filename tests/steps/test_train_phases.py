@@ -235,8 +235,31 @@ def test_weights_that_do_not_fit_are_named(corpus, tmp_path):
     config = in_phases(corpus, tmp_path, wider)
     message = (
         r"phase 2 \(margin\): weights_from: network: \S+ is \(16, .* there, expected \(24, .*; "
-        "the weights are of"
+        "the weights are of the phase before"
     )
     with pytest.raises(UserError, match=message) as error:
         train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=1)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("margin: 0.1", "marginn: 0.1", "marginn"),
+        (
+            "    weights",
+            "    freeze: [nosuch*]\n    weights",
+            "no parameter's name matches 'nosuch",
+        ),
+        ("    weights", "    crops: {crop_seconds: 0.001}\n    weights", "crop_seconds"),
+        ("rate: 1e-3", "rate: 1e-3, weight_decay_factors: {nosuch: 2}", "nosuch"),
+    ],
+    ids=["key", "frozen-name", "crops", "optimizer"],
+)
+def test_a_fault_of_a_later_phase_is_found_before_the_first_one_trains(
+    corpus, tmp_path, old, new, message
+):
+    config = in_phases(corpus, tmp_path, PHASES.replace(old, new))
+    with pytest.raises(UserError, match=rf"phase 2 \(margin\).*{message}"):
+        train(corpus / "train", corpus / "dev", config, tmp_path / "exp", num_threads=1, steps=1)
+    assert not list(tmp_path.glob("exp/phases/*/checkpoints"))

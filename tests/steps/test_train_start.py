@@ -19,6 +19,7 @@ from utils.embeddings.inference import open_packed
 from utils.errors import UserError
 from utils.pretrained import hashed_speaker, weights_as_bytes
 from utils.pretrained.training_data import read_training_data, training_data_facts
+from utils.training import fine_tuning
 from utils.training.checkpoints import load_checkpoint, weights_digest
 
 LENGTH = "{steps: 2, validate_every_steps: 9, checkpoint_every_steps: 1}"
@@ -208,21 +209,35 @@ def test_a_phase_may_freeze_other_names(corpus, source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "without", "message"),
+    ("more", "head", "message"),
     [
-        ("freeze: [network.trunk9.*]\n", (), "freeze: no parameter's name matches 'network.trunk9"),
-        ("freeze: ['*']\n", (), "freeze: every parameter's name matches, and nothing is left"),
+        (
+            "freeze: [network.trunk9.*]\n",
+            "class_means",
+            "freeze: no parameter's name matches 'network.trunk9",
+        ),
+        (
+            "freeze: ['*']\n",
+            "class_means",
+            "freeze: every parameter's name matches, and nothing is left",
+        ),
         (
             "loss: {name: aam_softmax, sub_centers: 3}\n",
-            ("loss",),
+            "auto",
             "start_from: weight_NE: 3 rows of a class, the head of the source has 1",
         ),
     ],
     ids=["no-name", "all", "sub-centres"],
 )
-def test_what_does_not_fit_is_one_line(corpus, source, tmp_path, more, without, message):
+def test_what_does_not_fit_is_one_line(corpus, source, tmp_path, more, head, message, monkeypatch):
+    def embed(*_, **__):
+        raise AssertionError("names are checked before class means are computed")
+
+    monkeypatch.setattr(fine_tuning, "embed_utterances", embed)
+    without = ["loss"] if more.startswith("loss") else []
+    start = f"{{source: {source}, head: {head}}}"
     with pytest.raises(UserError, match=message) as error:
-        fine_tune(corpus, tmp_path, source, more, without=without)
+        fine_tune(corpus, tmp_path, start, more, without=without)
     assert "\n" not in str(error.value)
 
 
@@ -256,6 +271,11 @@ def test_a_loss_without_a_head_takes_the_network_alone(corpus, source, tmp_path)
     more = ("loss: {name: triplet}\n", crops)
     exp = fine_tune(corpus, tmp_path, source, *more, without=["loss", "crops"])
     assert said(exp)["loss"] == {"taken": [], "new": [], "left": ["weight_NE"]}
+    assert said(exp)["head"] == {"taken": 0}
+    (tmp_path / "rows").mkdir()
+    rows = f"{{source: {source}, head: source}}"
+    with pytest.raises(UserError, match="head is source, and the loss triplet has no rows of"):
+        fine_tune(corpus, tmp_path / "rows", rows, *more, without=["loss", "crops"])
 
 
 def test_an_experiment_that_is_not_finished_is_refused(corpus, source, tmp_path, monkeypatch):

@@ -209,19 +209,26 @@ def _start_loss(
     head: SourceHead | None,
 ) -> dict[str, dict]:
     """Give the loss its first weights; what first_weights.json says of ``loss`` and ``head``."""
+    assert settings.start is not None
     loss, speeds = objective.loss, class_speeds(settings.sections.get("augmentation"))
     classes = _classes(training_set.speakers, speeds)
     state = {name: tensor.cpu().clone() for name, tensor in loss.state_dict().items()}
+    weights = [tensor for name, tensor in state.items() if name.endswith(WEIGHTS)]
+    if not weights and settings.start.head == "source":
+        name = settings.sections["loss"]["name"]
+        raise UserError(
+            f"head is source, and the loss {name} has no rows of speakers; leave head out"
+        )
     known: dict[int, int] = {}
     taken: list[str] = []
     if head:
         known = _known_classes(classes, head)
         taken = [name for name in state if _take(state, name, head, len(classes), known)]
     missing = [number for number in range(len(classes)) if number not in known]
-    weights = [tensor for name, tensor in state.items() if name.endswith(WEIGHTS)]
     counts = {"taken": len(known), "random": len(missing)}
-    assert settings.start is not None
-    if weights and missing and settings.start.head != "random":
+    if not weights:
+        counts = {"taken": 0}
+    elif missing and settings.start.head != "random":
         means_NE = _class_means(objective.network, training_set, speeds, missing)
         for weight in weights:
             _set_means(weight.unflatten(0, (len(classes), -1)), means_NE, missing)

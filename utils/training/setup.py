@@ -1,7 +1,7 @@
 """The start of a training: first weights, a teacher, and checks that the sections fit together."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from utils.augmentation.augmenter import Augmenter
-from utils.config import read_yaml
+from utils.config import build, read_yaml
 from utils.embeddings.inputs import compare_features, made_features
 from utils.errors import UserError
 from utils.features.precomputed import Precomputed
@@ -25,6 +25,8 @@ from utils.training.source import class_speeds
 
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
+
+Registries = tuple[Mapping[str, Callable], Mapping[str, Callable]]  # networks and losses by name
 
 
 def check_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module) -> None:
@@ -101,25 +103,12 @@ def first_weights(
     Returns for both the names ``taken``, ``new`` and ``left`` (see `take_weights`), or nothing if
     the phase starts with random weights.  UserError if the weights do not fit.
     """
-    phase, augmentation = settings.phase, settings.sections.get("augmentation")
+    phase = settings.phase
     if phase is None or phase.weights_from == "random":
         return {}
     assert before is not None  # the first phase takes none
-    states = trained_weights(before)
-    origins: dict[str, dict] = {}
-    for name, module, state in zip(("network", "loss"), (network, loss), states, strict=True):
-        if name == "loss" and phase.weights_from == "previous":
-            origins[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
-            continue
-        try:
-            if name == "loss":
-                state = rows_of_speeds(state, _speeds(before), class_speeds(augmentation))
-            origins[name] = take_weights(module, state)
-        except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{settings.where('weights_from')}: {name}: {reason}; the weights are of {before}"
-            ) from None
+    modules, states = (network, loss), trained_weights(before)
+    origins = _take_from(settings, modules, states, _speeds(before), str(before))
     if rank_and_world()[0] == 0:
         for name, lists in origins.items():
             numbers = "; ".join(f"{len(names)} {kind}" for kind, names in lists.items())
@@ -133,37 +122,118 @@ def first_weights(
     return origins
 
 
+def _take_from(
+    settings: Settings,
+    modules: tuple[nn.Module, nn.Module],
+    states: tuple[Mapping, Mapping],
+    speeds: tuple[float, ...],
+    where: str,
+) -> dict[str, dict]:
+    """Copy weights of network and loss, whose classes had these speeds, into those of a phase.
+
+    UserError, which names ``where`` the weights are: they do not fit.
+    """
+    phase, augmentation = settings.phase, settings.sections.get("augmentation")
+    assert phase is not None
+    origins: dict[str, dict] = {}
+    for name, module, state in zip(("network", "loss"), modules, states, strict=True):
+        if name == "loss" and phase.weights_from == "previous":
+            origins[name] = {"taken": [], "new": list(module.state_dict()), "left": list(state)}
+            continue
+        try:
+            if name == "loss":
+                state = rows_of_speeds(state, speeds, class_speeds(augmentation))
+            origins[name] = take_weights(module, state)
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{settings.where('weights_from')}: {name}: {reason}; the weights are of {where}"
+            ) from None
+    return origins
+
+
 def _speeds(experiment: Path) -> tuple[float, ...]:
     """The speeds that make classes in a training."""
     return class_speeds(read_yaml(experiment / "config.yaml").get("augmentation"))
 
 
 def freeze(settings: Settings, objective: Objective, num_speakers: int) -> None:
-    """Freeze the parameters that the settings name; UserError if a pattern matches none.
+    """Freeze the parameters that the settings name, and say how many; UserError as `freeze_named`.
 
     Fewer speakers than dimensions span a part of the space of embeddings, and the loss says nothing
     of the rest: ``freeze_if_few`` keeps the layers that made it.
     """
-    patterns, section = list(settings.freeze), "freeze"
+    number = freeze_named(settings, objective, num_speakers)
     note, dimensions = "", objective.network.embedding_dim
     if settings.freeze_if_few and num_speakers < dimensions:
-        patterns += settings.freeze_if_few
-        section = "freeze, freeze_if_few"
         note = (
             f": {num_speakers:,} speakers, fewer than the embedding's {dimensions:,} dimensions, "
             "say too little of the layers before the last"
         )
     elif settings.freeze_if_few:
         note = f": {num_speakers:,} speakers are enough for the layers before the last, too"
-    number = 0
-    if patterns:
-        try:
-            number = objective.freeze(patterns)
-        except ValueError as error:
-            raise UserError(f"{settings.where(section)}: {error}") from None
-    if (patterns or note) and rank_and_world()[0] == 0:
+    if (settings.freeze or note) and rank_and_world()[0] == 0:
         total = sum(parameter.numel() for parameter in objective.parameters())
         print(f"   {number:,} of {total:,} parameters are frozen{note}", file=sys.stderr)
+
+
+def freeze_named(settings: Settings, objective: Objective, num_speakers: int) -> int:
+    """Freeze the parameters that the settings name for so many speakers; returns how many numbers.
+
+    UserError if a pattern matches no name, or nothing is left to train.
+    """
+    patterns, section = list(settings.freeze), "freeze"
+    if num_speakers < objective.network.embedding_dim and settings.freeze_if_few:
+        patterns += settings.freeze_if_few
+        section = "freeze, freeze_if_few"
+    if not patterns:
+        return 0
+    try:
+        return objective.freeze(patterns)
+    except ValueError as error:
+        raise UserError(f"{settings.where(section)}: {error}") from None
+
+
+def check_phases(phases: Sequence[Settings], num_speakers: int, registries: Registries) -> None:
+    """Build network and loss of each phase, as `steps.train` does, before the first one trains.
+
+    ``registries`` are networks and losses by name.  UserError: an option is wrong, crops do not
+    fit, a name to freeze matches nothing, or weights of a phase do not fit the next one.
+    """
+    before: Objective | None = None
+    speeds: tuple[float, ...] = ()
+    for settings in phases:
+        objective = build_objective(settings, num_speakers, registries)
+        if before and settings.phase and settings.phase.weights_from != "random":
+            modules = (objective.network, objective.loss)
+            states = (before.network.state_dict(), before.loss.state_dict())
+            _take_from(settings, modules, states, speeds, "the phase before")
+        freeze_named(settings, objective, num_speakers)
+        make_optimizer(settings, objective)
+        before, speeds = objective, class_speeds(settings.sections.get("augmentation"))
+
+
+def build_objective(settings: Settings, num_speakers: int, registries: Registries) -> Objective:
+    """Network and loss with random weights; UserError if options are wrong or do not fit."""
+    models, losses = registries
+    network = build(models, settings.sections["model"], settings.where("model"))
+    loss = build(
+        losses,
+        settings.sections["loss"],
+        settings.where("loss"),
+        embedding_dim=network.embedding_dim,
+        num_speakers=num_speakers * settings.augmentation.classes_per_speaker,
+    )
+    check_crops(settings, network, loss)
+    return Objective(network, loss)
+
+
+def make_optimizer(settings: Settings, objective: Objective) -> torch.optim.Optimizer:
+    """The optimiser of what is not frozen; UserError if an option does not fit."""
+    try:
+        return settings.optimizer.make(objective)
+    except ValueError as error:
+        raise UserError(f"{settings.where('optimizer')}: {error}") from None
 
 
 def open_augmentation(
@@ -187,11 +257,11 @@ def add_teacher(
     loss: nn.Module,
     folder: Path,
     device: str,
-    registries: tuple[Mapping[str, Callable], Mapping[str, Callable]],
+    registries: Registries,
 ) -> tuple[StudentObjective, str]:
     """The student with its teacher (an experiment folder), and the digest of the teacher's weights.
 
-    ``registries`` are networks and losses by name.  UserError if the teacher does not fit.
+    UserError if the teacher does not fit.
     """
     options = settings.teacher
     assert options is not None  # without the section there is no folder

@@ -149,7 +149,7 @@ class Trainer:
         best = self._best_step()
         chosen = f"step {best} of {self.total_steps} is taken"
         if best == 0:
-            chosen = "the network that training started from is taken"
+            chosen = "the network that this training started from is taken"
         first, lowest = self.dev_eers[0], self.dev_eers[best]
         return f"{chosen}: dev EER {lowest:.2f} %, before training {first:.2f} %"
 
