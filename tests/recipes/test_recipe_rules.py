@@ -31,7 +31,10 @@ IN_A_STAGE = re.compile(
 # Above stage 0 are refusals and names only.  A value is a command's output, an array or one word.
 CONDITION = r"\[ [^|&;]* \]"
 VALUE = r"""(\$\([^()]*\)|\([^()]*\)|(\$\{[^{}]*\}|"[^"]*"|[^\s"'();&|<>])*)"""
-FUNCTION = r"(append(_stem)? \w+ [^;&|<>]*|append_(audio|training) \w+|(use|tune)_model \S+|check_domain \S+)"
+FUNCTION = (
+    r"(append(_stem)? \w+ [^;&|<>]*|append_(audio|training) \w+"
+    r"|((use|tune)_model|check_domain) \S+)"
+)
 NAMED = rf"({CONDITION} \|\| )*(\w+\+?={VALUE}|{FUNCTION})"
 REFUSAL = rf"({CONDITION} \|\| )+fail_usage \".*\""
 ABOVE_THE_STAGES = re.compile(
