@@ -120,10 +120,10 @@ def compare_runs(
     note = sets.note
     if sets.folders and not files:
         note = f"No error rates: {NO_SCORES}. {note}".strip()
-    if data is not None and not files:
-        raise UserError(f"{data}: {NO_SCORES}; score its trials in both, or leave --data out")
     if scorers is not None:
         refuse_unscored(scorers, files, common_files(sets.folders, named), note)
+    if data is not None and not files:
+        raise UserError(f"{data}: {NO_SCORES}; score its trials in both, or leave --data out")
     inputs |= score_receipts(files) | evaluation_receipts(named)
     for name in files:
         inputs |= fold_inputs([sets.folders[name]], [name])

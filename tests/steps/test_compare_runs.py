@@ -103,6 +103,8 @@ def test_error_rates_are_paired_on_the_data_of_the_evaluation(work, capsys):
     assert with_data == counts
     with pytest.raises(UserError, match=r"--scorers: no test set .* 'plda'; in both .* cosine"):
         compared(work, scorers=["cosine", "plda"])
+    with pytest.raises(UserError, match=r"--scorers: no test set .* 'plda'; in both .* cosine"):
+        compared(work, scorers=["plda"], data=work / "data")
     assert compared(work, replicates=100, scorers=["cosine"])[0] == counts
 
 
