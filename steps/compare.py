@@ -57,7 +57,19 @@ SUBTITLE = (
     "differences are more than chance."
 )
 Files = dict[tuple[str, str], list[Path]]  # (experiment of the first fold, label) -> of each fold
+Named = tuple[str, Path]  # an experiment's name in results, and its folder
 WRITTEN = ("results.json", "curves.json", "differences.json", "results.md", "report.html")
+# of an experiment, of an evaluation in it, of a data directory, of a model
+OF_OTHERS = (
+    "begun.json",
+    "config.yaml",
+    "receipts/train.json",
+    "receipts/evaluate.json",
+    "utt2spk",
+    "wav.scp",
+    "feats.scp",
+    "manifest.json",
+)
 
 
 def compare(
@@ -111,9 +123,10 @@ def compare(
     ------
     UserError
         A system has no scores of a set or fold; a trial has no score; fewer than two systems or
-        draws; a speaker is in two folds.
+        draws; a speaker is in two folds; ``output`` is an experiment, a model or data.
     """
     refuse_model(*experiments)
+    refuse_output(output)
     drawing = make_drawing(replicates, seed, operating_points, least=2)
     available = sorted(trials.parent.name for trials in data[0].glob("*/trials"))
     names = sets or dev_last(available)
@@ -126,14 +139,12 @@ def compare(
     }
     if not players:
         options["players"] = False
-    inputs = score_receipts(files) | fold_inputs(data, names) | evaluation_receipts(experiments)
+    named = [(folder.name, folder) for folder in experiments]
+    inputs = score_receipts(files) | fold_inputs(data, names) | evaluation_receipts(named)
     task = Task(home=output, name="compare", format=FORMAT, inputs=inputs, options=options)
     if not task.is_done():
         if not names:
-            raise UserError(
-                f"{data[0]}: no <set>/trials in it, so that nothing is compared; "
-                "name the folder of packed data directories"
-            )
+            raise no_trials(data[0])
         each = len(experiments) // len(data)
         if sets is None:
             unrated = sets_without_error_rate(data[0], names)
@@ -146,13 +157,31 @@ def compare(
         page_players = Players()
         if not players:
             page_players = Players(0)
-        write_comparison(output, experiments, parts, sounds, page_players)
+        write_comparison(output, named, parts, sounds, page_players)
         counts = {"systems": each, "folds": len(data), "test_sets": len(names)}
         counts |= count_pairs(parts)
         task.finish([output / name for name in WRITTEN], counts)
     if not MODE.checking:
         print_summary(output)
     return task.counts
+
+
+def refuse_output(output: Path) -> None:
+    """Refuse an output that is something else, whose files would be written over."""
+    for name in OF_OTHERS:
+        if (output / name).exists():
+            raise WrongArguments(
+                f"{output}: an experiment, a model or data ({name} is in it), expected a folder "
+                "for the comparison alone; name a new one"
+            )
+
+
+def no_trials(data: Path) -> UserError:
+    """The error about a folder without test sets."""
+    return UserError(
+        f"{data}: no <set>/trials in it, so that nothing is compared; "
+        "name the folder of packed data directories"
+    )
 
 
 def print_summary(output: Path) -> None:
@@ -235,13 +264,13 @@ def fold_inputs(data: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
     return inputs
 
 
-def evaluation_receipts(experiments: Sequence[Path]) -> dict[str, Path]:
+def evaluation_receipts(named: Sequence[Named]) -> dict[str, Path]:
     """Receipts of the experiments' own evaluations, if they have one."""
     receipts: dict[str, Path] = {}
-    for folder in experiments:
+    for name, folder in named:
         receipt = folder / "receipts" / "evaluate.json"
         if receipt.exists():
-            receipts[f"results {folder.name}"] = receipt
+            receipts[f"results {name}"] = receipt
     return receipts
 
 
@@ -339,7 +368,7 @@ def count_pairs(parts: Sequence[Compared]) -> dict[str, int]:
 
 def write_comparison(
     output: Path,
-    experiments: Sequence[Path],
+    named: Sequence[Named],
     parts: Sequence[Compared],
     sounds: Mapping[str, Sounds],
     players: Players,
@@ -361,16 +390,16 @@ def write_comparison(
         name = part.test_set.partition(", ")[0]
         sounds_of_parts[part.test_set] = sounds[name]
     # of folds with systems of the same name, the first counts
-    about = {folder.name: about_system(folder) for folder in reversed(experiments)}
+    about = {name: about_system(folder) for name, folder in reversed(named)}
     for curve in curves:
         curve["about"] = about[curve["system"]]
     write_json(output / "results.json", rows)
     write_json(output / "curves.json", curves)
     write_json(output / "differences.json", differences)
     sections = [*more, *set_sections(rows, curves, sounds_of_parts, players, comparisons)]
-    facts = NOTHING.join(facts_part(folder, folder.name) for folder in experiments)
+    facts = NOTHING.join(facts_part(folder, name) for name, folder in named)
     systems = list(dict.fromkeys(row["system"] for row in rows))
-    title = " · ".join(systems or [folder.name for folder in experiments])
+    title = " · ".join(systems or [name for name, _ in named])
     texts = {
         "results.md": markdown_table(rows),
         "report.html": page(title, SUBTITLE, sections, facts + comparison_cards(rows, curves)),

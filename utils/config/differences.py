@@ -26,7 +26,8 @@ def differences(before: object, now: object, name: str = "") -> Iterator[tuple[s
     Parameters
     ----------
     before, now : JSON values
-        A tuple equals a list, and 3 equals 3.0.
+        A tuple equals a list, and 3 equals 3.0.  Of a mapping against nothing every value is a
+        difference, by its own key.
     name : str
         Path of keys that the two values have in common.
     """
@@ -39,7 +40,30 @@ def differences(before: object, now: object, name: str = "") -> Iterator[tuple[s
         assert isinstance(now, list | tuple)
         for number, (old, new) in enumerate(zip(before, now, strict=True), start=1):
             yield from differences(old, new, f"{name}[{number}]")
+    elif before is None or now is None:
+        yield from _against_nothing(before, now, name)
     elif not _are_equal(before, now):
+        yield name, before, now
+
+
+def _against_nothing(before: object, now: object, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """The values of a mapping, or of a list of mappings, that only one side has; or it as a whole.
+
+    It is a difference as a whole if no value in it is one: the mapping is empty.
+    """
+    value = now if before is None else before
+    nothing: object = None
+    if isinstance(value, Mapping):
+        nothing = {}
+    elif isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+        nothing = [{}] * len(value)
+    within = []
+    if nothing is not None:
+        sides = (nothing, now) if before is None else (before, nothing)
+        within = list(differences(*sides, name))
+    if within:
+        yield from within
+    elif value is not None:
         yield name, before, now
 
 

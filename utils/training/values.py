@@ -4,14 +4,21 @@ Today's values are compared with those that the training in a folder started wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from utils.augmentation.augmenter import resolved_augmentation
 from utils.config import resolved_options, shown
 from utils.receipts import Values
+from utils.training.crops import resolved_crops
 from utils.training.experiment import read_claim
+from utils.training.optimizers import OPTIMIZERS
 from utils.training.phases import FREEZING, PHASE_SECTIONS
 from utils.training.progress import INTERRUPTED, describe_progress
-from utils.training.settings import Settings, TrainingOptions
+from utils.training.schedules import SCHEDULES
+from utils.training.settings import Settings, TeacherOptions, TrainingOptions
+from utils.training.source import StartOptions
 
 AUGMENTATION = "augmentation"
 SECTIONS = (
@@ -158,3 +165,41 @@ def completed(values: Mapping) -> dict:
     if isinstance(front_end, dict) and front_end.get("name") in FRONT_ENDS:
         filled["model"] = model | {"front_end": resolved_options(FRONT_ENDS, front_end)}
     return filled
+
+
+def completed_sections(values: Mapping, registries: Registries) -> dict:
+    """Values with the defaults of all options that config.yaml lacks, in every section.
+
+    A section whose class has another name by now stays as it is.
+    """
+    from utils.features.registry import SpecAugment
+
+    models, losses = registries()
+    fill: dict[str, Callable[[dict], dict]] = {
+        "model": partial(resolved_options, models),
+        "loss": partial(_resolved_loss, losses),
+        "optimizer": partial(resolved_options, OPTIMIZERS),
+        "schedule": partial(resolved_options, SCHEDULES),
+        "crops": resolved_crops,
+        "augmentation": resolved_augmentation,
+        "teacher": partial(resolved_options, TeacherOptions),
+        "start_from": partial(resolved_options, StartOptions),
+    }
+    filled = completed(values)
+    for section, options in filled.items():
+        if section in fill and isinstance(options, dict):
+            with suppress(KeyError):
+                filled[section] = fill[section](options)
+    model = filled.get("model")
+    if isinstance(model, dict) and isinstance(model.get("spec_augment"), dict):
+        masks = resolved_options(SpecAugment, model["spec_augment"])
+        filled["model"] = model | {"spec_augment": masks}
+    return filled
+
+
+def _resolved_loss(losses: Mapping[str, type], options: dict) -> dict:
+    """The section `loss` with its defaults, and those of its parts."""
+    resolved = resolved_options(losses, options)
+    if "parts" in resolved:
+        resolved["parts"] = [resolved_options(losses, part) for part in resolved["parts"]]
+    return resolved
