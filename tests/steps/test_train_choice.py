@@ -148,8 +148,10 @@ def test_layers_are_frozen_if_speakers_are_fewer_than_dimensions(
     assert ("4 speakers are enough for the layers before the last" in said) != few
 
 
-def test_a_name_that_matches_nothing_is_one_line(corpus, tmp_path):
+@pytest.mark.parametrize("num_dimensions", [4, 16])
+def test_a_name_that_matches_nothing_is_one_line(corpus, tmp_path, num_dimensions):
     config = write_config(corpus, tmp_path, "freeze_if_few: [network.trunk9.*]\n")
+    config.write_text(config.read_text().replace("_dim: 16", f"_dim: {num_dimensions}"))
     message = "freeze, freeze_if_few: no parameter's name matches 'network.trunk9"
     with pytest.raises(UserError, match=message):
         run(corpus, tmp_path / "exp", config)

@@ -44,14 +44,8 @@ class Objective(nn.Module):
         ``*`` in a pattern stands for any letters.  Returns how many numbers are frozen; ValueError
         if a pattern matches no name, or nothing is left to train.
         """
+        self.refuse_unknown(patterns)
         parameters = dict(self.named_parameters())
-        names = [*parameters, *(name for name, _ in self.named_buffers())]
-        for pattern in patterns:
-            if not fnmatch.filter(names, pattern):
-                raise ValueError(
-                    f"no parameter's name matches '{pattern}'; names are like {names[0]} and "
-                    f"{list(parameters)[-1]}"
-                )
         frozen = [name for name in parameters if _matches(name, patterns)]
         for name in frozen:
             parameters[name].requires_grad_(False)
@@ -59,6 +53,17 @@ class Objective(nn.Module):
             raise ValueError("every parameter's name matches, and nothing is left to train")
         self._frozen_norms = tuple(_norms_of(self, patterns))
         return sum(parameters[name].numel() for name in frozen)
+
+    def refuse_unknown(self, patterns: Sequence[str]) -> None:
+        """ValueError if a pattern matches no name of a parameter or a statistic."""
+        parameters = [name for name, _ in self.named_parameters()]
+        names = [*parameters, *(name for name, _ in self.named_buffers())]
+        for pattern in patterns:
+            if not fnmatch.filter(names, pattern):
+                raise ValueError(
+                    f"no parameter's name matches '{pattern}'; names are like {names[0]} and "
+                    f"{parameters[-1]}"
+                )
 
     def trains_network(self) -> bool:
         """Whether the network changes, and not the loss alone."""

@@ -182,13 +182,16 @@ def freeze_named(settings: Settings, objective: Objective, num_speakers: int) ->
 
     UserError if a pattern matches no name, or nothing is left to train.
     """
-    patterns, section = list(settings.freeze), "freeze"
-    if num_speakers < objective.network.embedding_dim and settings.freeze_if_few:
+    patterns = list(settings.freeze)
+    if num_speakers < objective.network.embedding_dim:
         patterns += settings.freeze_if_few
+    section = "freeze"
+    if settings.freeze_if_few:
         section = "freeze, freeze_if_few"
-    if not patterns:
+    if not patterns and not settings.freeze_if_few:
         return 0
     try:
+        objective.refuse_unknown(settings.freeze_if_few)  # also where there are many speakers
         return objective.freeze(patterns)
     except ValueError as error:
         raise UserError(f"{settings.where(section)}: {error}") from None
