@@ -5,6 +5,8 @@
 #   tune_model MODEL    in its place, where the network is fine-tuned: sets config, override and the rate
 #   fetch_model MODEL   in stage 0: fetches the network where it is a published one
 #   check_domain DOMAIN   above the stages: refuses a folder without labelled trials for what follows
+#   before_training EXP CONFIG   prints the folder of the network before the first step: EXP-untrained, or
+#       EXP-before where the training starts from a trained network
 # Stages of a fine-tuning; DOMAIN is a data directory with trials of the network's own domain, which is
 # packed as PACKED/<set>; its back end is plain cosine, since the corpus' mean is of another domain:
 #   pack_domain DOMAIN PACKED SET
@@ -94,6 +96,20 @@ fetch_model() {
   local name
   name=$(published_name "$1")
   [ -z "$name" ] || run python3 -m steps.fetch_pretrained "$name" "$1"
+}
+
+before_training() {  # EXP CONFIG
+  local base folder
+  folder=$(dirname "$2")
+  base=$(sed -n 's/^base: *\([^ #]*\).*/\1/p' "$2" 2>/dev/null)
+  case $override in
+    start_from* | *,start_from* | *.start_from*) echo "$1-before"; return ;;
+  esac
+  if grep -qs "^start_from:" "$2" ${base:+"$folder/$base"}; then
+    echo "$1-before"
+  else
+    echo "$1-untrained"
+  fi
 }
 
 domain_scorer=own_domain_cosine

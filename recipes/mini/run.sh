@@ -30,7 +30,7 @@ config=${config:-recipes/mini/conf/ghostvlad_${size/full/mini}.yaml}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
 append_training exp
-untrained=$exp-untrained
+untrained=$(before_training "$exp" "$config")
 mfcc=$workdir/exp/mfcc_stats$suffix
 channel_stats=$workdir/exp/channel_stats$suffix
 

@@ -68,7 +68,7 @@ network_name=$(stem "$model" "")
 exp=$workdir/exp/$config_name$suffix
 append_training exp
 network=${only_tested:-$exp}
-untrained=$exp-untrained
+untrained=$(before_training "$exp" "$config")
 [ "$fine_tune" = false ] || untrained=$workdir/exp/$network_name$suffix  # the network before
 systems=("$exp")  # that are tested by the same back ends
 [ "$fine_tune" = false ] || systems+=("$untrained")

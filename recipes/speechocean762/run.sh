@@ -53,7 +53,7 @@ config=${config:-$default_config}
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
 append_training exp
-untrained=$exp-untrained
+untrained=$(before_training "$exp" "$config")
 mfcc=$workdir/exp/mfcc_stats$suffix
 
 if at_stage 0 "prepare data directories"; then

@@ -50,7 +50,7 @@ append suffix "$variant" td-prompted
 config_name=$(stem "$config")
 exp=$workdir/exp/$config_name$suffix
 append_training exp
-untrained=$exp-untrained
+untrained=$(before_training "$exp" "$config")
 mfcc=$workdir/exp/mfcc_stats_$sample_rate_hz$suffix
 own_backend=plain_cosine
 plain=()
