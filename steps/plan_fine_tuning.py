@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils.cli import run
-from utils.config import differences, read_yaml, shown
+from utils.config import differences, parse_override, read_yaml, shown
 from utils.errors import WrongArguments
 from utils.pretrained.folder import PROTOCOL
 from utils.pretrained.published import PUBLISHED
@@ -18,7 +18,9 @@ PAGE = "docs/train.md"
 CONFIG = "conf/{}_finetune.yaml"  # of the name of a network
 
 
-def plan_fine_tuning(model: Path, config: Path | None = None) -> None:
+def plan_fine_tuning(
+    model: Path, config: Path | None = None, *, override: str | None = None
+) -> None:
     """Print two lines: the YAML for a network, and the override that makes it start there.
 
     Parameters
@@ -27,15 +29,17 @@ def plan_fine_tuning(model: Path, config: Path | None = None) -> None:
         Model folder or experiment; a published network may not be fetched yet.
     config : path or None
         The YAML to fine-tune with; None: the one in ``conf/`` for the network.
+    override : str or None
+        Further values in place of the YAML's; the override that is printed has them, too.
 
     Raises
     ------
     WrongArguments
-        There is no YAML for the network, it is for another one, or the network has a test protocol
-        that a training does not keep.
+        There is no YAML for the network, it is for another one, the network has a test protocol
+        that a training does not keep, or the override names a network to start from.
     """
-    print(fine_tuning_config(model, config))
-    print(start_override(model))
+    lines = [str(fine_tuning_config(model, config)), start_override(model, override)]
+    print("\n".join(lines))
 
 
 def fine_tuning_config(model: Path, config: Path | None = None) -> Path:
@@ -94,12 +98,21 @@ def refuse_other_network(section: Mapping, config: Path, model: Path) -> None:
         )
 
 
-def start_override(model: Path) -> str:
-    """The override that makes a YAML start from a network, wherever this lies."""
+def start_override(model: Path, override: str | None = None) -> str:
+    """The override that makes a YAML start from a network, wherever this lies, with another one."""
     source = str(model)
     if "/" not in source:
         source = f"./{source}"
-    return f"start_from.source={json.dumps(source, ensure_ascii=False)}"
+    start = f"start_from.source={json.dumps(source, ensure_ascii=False)}"
+    if override is None:
+        return start
+    section = parse_override(override).get("start_from", {})
+    if not isinstance(section, Mapping) or "source" in section:
+        raise WrongArguments(
+            f"--override: start_from: with --fine-tune, training starts from --model {model}; "
+            "leave it out (start_from.head may be given)"
+        )
+    return f"{start},{override}"
 
 
 if __name__ == "__main__":

@@ -76,10 +76,10 @@ tune_model() {  # MODEL: `config`, and `override` with the network that training
   [ "$cohort" = train ] || fail_usage "--cohort head: the fine-tuned network has another head than" \
     "$1; leave the option out"
   take_rate "$1"
-  facts=$(python3 -m steps.plan_fine_tuning "$1" ${config:+"$config"} 2>&1) ||
-    fail_usage "${facts#steps.plan_fine_tuning: }"
+  facts=$(python3 -m steps.plan_fine_tuning "$1" ${config:+"$config"} \
+    ${override:+--override "$override"} 2>&1) || fail_usage "${facts#steps.plan_fine_tuning: }"
   config=${facts%%$'\n'*}
-  override=${facts#*$'\n'}${override:+,$override}
+  override=${facts#*$'\n'}
 }
 
 take_rate() {  # MODEL
