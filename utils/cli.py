@@ -45,6 +45,7 @@ DISK_FAULTS = {
 # Kaldi's specifiers: ark:x.ark, scp:x.scp, ark,t:-, ark,scp:x.ark,x.scp
 SPECIFIER = re.compile(r"(?:ark|scp)(?:,[a-z]+)*:(?P<rest>.*)", re.DOTALL)
 MAX_MESSAGE_CHARACTERS = 2000
+ONCE = "override"  # an option whose earlier value would be lost where it is given twice
 OF_RECIPES = ("--workdir", "--name", "--accept")  # options that no step has
 NO_LOCKS = "mount it with locks (NFS: not nolock; Lustre: -o flock), or give another --workdir"
 TO_DO = {
@@ -225,6 +226,8 @@ def call(function: Callable, words: Sequence[str], name: str = "") -> object:
         fault = _specifier_fault(word)
         if fault:
             Parser(prog=name).error(fault)
+    if sum(word.partition("=")[0] == f"--{ONCE}" for word in words) > 1:
+        Parser(prog=name).error(f"--{ONCE} is given twice; join the two by a comma")
     if "--force" in words:
         words = [word for word in words if word != "--force"]
         os.environ["SV_FORCE"] = "1"

@@ -16,6 +16,7 @@
 #   one of a, b:          one of these words
 #   word:                 letters, digits, dots, dashes and underscores, for the name of a folder
 #   launcher:             one of utils/launchers/
+#   values:               section.key=value, several joined by commas; may be given once
 # A default of true or false makes a switch.  All other values are checked by the steps that take them.
 #
 # In a recipe:
@@ -64,7 +65,7 @@ allow_leakage=false  # go on when test speakers are in the training data, and ma
 # Group: Training
 augmentation=   # file: augmentation of training crops, as in conf/augmentation/, instead of the network
                 # YAML's
-override=       # values in place of the network YAML's, joined by commas, for example
+override=       # values: in place of the network YAML's, joined by commas, for example
                 # optimizer.learning_rate=1e-3,loss.margin=0.3; the experiment is named after the last one
 steps=          # number: length of the training, instead of the YAML's
 processes=1     # number: training processes (torchrun) on each host
@@ -272,6 +273,9 @@ set_option() {  # NAME VALUE
         *[!A-Za-z0-9._-]*) fail_usage "option $option is part of a folder's name: letters, digits, dots," \
           "dashes and underscores, not '$value'" ;;
       esac ;;
+    values)
+      [ -n "$value" ] || fail_usage "option $option is empty, expected section.key=value"
+      [ -z "${!1}" ] || fail_usage "option $option is given twice; join the two by a comma" ;;
     *)
       case $default,$value in
         true,true | true,false | false,true | false,false) ;;
