@@ -173,25 +173,14 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
-        check_planned_training(task, settings, train_data, bank, seed, _registries)
+        check_planned_training(task, phases[number:], train_data, bank, seed, _registries)
         if task.is_done():
             counts = task.counts
         else:
             _prepare_device(settings, task, inputs, auto_folders, arguments)
-            _check_phases(phases[number:], train_data)
             counts = _train_phase(settings, task, inputs, arguments, before)
         before = home
     return counts
-
-
-def _check_phases(phases: Sequence[Settings], train_data: Path) -> None:
-    """Refuse what a later phase would fail of, before the first of them trains."""
-    from utils.data_dir import read_map
-    from utils.training.setup import check_phases
-
-    if len(phases) > 1:
-        speakers = set(read_map(train_data / "utt2spk").values())
-        check_phases(phases, len(speakers), _registries())
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ the signature of a class or function and builds it; `differences` compares resol
 from utils.config.differences import differences, first_difference, shown
 from utils.config.files import merge, read_yaml, yaml_files
 from utils.config.override import (
+    WITH_OVERRIDE,
     canonical_override,
     override_leaves,
     override_name,
@@ -16,9 +17,17 @@ from utils.config.override import (
     parse_override,
     section_of_override,
 )
-from utils.config.sections import build, check_options, make, resolved_options, signature_parameters
+from utils.config.sections import (
+    build,
+    check_options,
+    make,
+    refusal,
+    resolved_options,
+    signature_parameters,
+)
 
 __all__ = [
+    "WITH_OVERRIDE",
     "build",
     "canonical_override",
     "check_options",
@@ -31,6 +40,7 @@ __all__ = [
     "override_option",
     "parse_override",
     "read_yaml",
+    "refusal",
     "resolved_options",
     "section_of_override",
     "shown",

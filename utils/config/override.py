@@ -15,11 +15,12 @@ import yaml
 
 from utils.config.files import MOST_VALUES, InheritedKey, StrictLoader, count_values
 from utils.config.messages import describe_value
-from utils.errors import UserError
+from utils.errors import WrongArguments
 
 EXAMPLE = "optimizer.learning_rate=1e-3,loss.margin=0.3"
 KEY = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
-BETWEEN = re.compile(r",(?=\s*[A-Za-z_][\w.-]*\s*=)")  # the comma before the next key
+QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
+WITH_OVERRIDE = " with --override"  # ends the place of a fault in a section that it changes
 DIGITS, LONGEST_VALUE = 6, 24  # characters in the name of a folder
 LONGEST_SHOWN = 60  # characters in a message
 
@@ -43,47 +44,67 @@ yaml.SafeDumper.add_representer(OverrideKey, yaml.SafeDumper.represent_str)
 def parse_override(text: str) -> dict:
     """The nested values of ``section.key=value,section.key=value``; values are those of YAML.
 
-    UserError: not of this form, a value is not YAML, or a key is given twice.
+    WrongArguments: not of this form, a value is not YAML, or a key is given twice.
     """
-    values: dict[str, Any] = {}
-    for part in BETWEEN.split(text):
+    nested: dict = {}
+    for part in _split_at_commas(text):
         key, equals, written = part.partition("=")
         key = key.strip()
         if not equals or not KEY.fullmatch(key):
-            raise UserError(
+            raise WrongArguments(
                 f"--override: found '{part.strip()}', expected section.key=value, several joined "
-                f"by commas, for example {EXAMPLE}"
+                f"by commas, for example {EXAMPLE}; put a value that has a comma in quotes"
             )
-        for other in values:
-            _refuse_twice(other, key)
-        values[key] = _read_value(key, written)
-    nested: dict = {}
-    for key, value in values.items():
-        *sections, last = key.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = value
+        value = _read_value(key, written)
+        for name in reversed(key.split(".")):
+            value = {name: value}
+        _add(nested, value, "")
     if not any(override_leaves(nested)):
-        raise UserError(f"--override: '{text}' sets no value, expected for example {EXAMPLE}")
+        raise WrongArguments(f"--override: '{text}' sets no value, expected for example {EXAMPLE}")
     return _mark(nested, "")
 
 
-def _refuse_twice(one: str, other: str) -> None:
-    """Refuse two keys that set the same value."""
-    if one == other:
-        raise UserError(f"--override: {one} is given twice; give it once")
-    for outer, inner in ((one, other), (other, one)):
-        if inner.startswith(f"{outer}."):
-            raise UserError(
-                f"--override: {inner} is given twice: {outer} holds it too; give one of the two"
-            )
+def _split_at_commas(text: str) -> list[str]:
+    """The parts between commas that are outside of quotes, brackets and braces.
+
+    As in YAML, these open where a value begins; within brackets another one opens anywhere.
+    """
+    parts, first, position, depth = [], 0, 0, 0
+    begins_value = False
+    while position < len(text):
+        quoted = QUOTED.match(text, position)
+        if quoted and begins_value:
+            position, begins_value = quoted.end(), False
+            continue
+        letter = text[position]
+        if letter in "[{" and (begins_value or depth):
+            depth += 1
+        elif letter in "]}" and depth:
+            depth -= 1
+        elif letter == "," and not depth:
+            parts.append(text[first:position])
+            first = position + 1
+        begins_value = letter in "=:,[{" or (begins_value and letter.isspace())
+        position += 1
+    return [*parts, text[first:]]
+
+
+def _add(values: dict, more: Mapping, section: str) -> None:
+    """Add nested values to others; WrongArguments if one of them is there already."""
+    for name, value in more.items():
+        key = _inner_key(section, name)
+        if name not in values:
+            values[name] = value
+        elif isinstance(values[name], dict) and isinstance(value, Mapping):
+            _add(values[name], value, key)
+        else:
+            raise WrongArguments(f"--override: {key} is given twice; give it once")
 
 
 def _read_value(key: str, written: str) -> Any:
     """The value of a key."""
     if not written.strip():
-        raise UserError(
+        raise WrongArguments(
             f"--override: {key}: no value, expected {key}=VALUE; null stands for the default"
         )
     try:
@@ -91,12 +112,12 @@ def _read_value(key: str, written: str) -> Any:
         num_values = count_values(value, {})
     except yaml.MarkedYAMLError as error:
         shown = written[:LONGEST_SHOWN]
-        raise UserError(f"--override: {key}: {error.problem}, in '{shown}'") from None
+        raise WrongArguments(f"--override: {key}: {error.problem}, in '{shown}'") from None
     except (yaml.YAMLError, RecursionError):
         shown = written[:LONGEST_SHOWN]
-        raise UserError(f"--override: {key}: '{shown}' is no value of YAML") from None
+        raise WrongArguments(f"--override: {key}: '{shown}' is no value of YAML") from None
     if num_values > MOST_VALUES:
-        raise UserError(f"--override: {key}: more than {MOST_VALUES:,} values; give one")
+        raise WrongArguments(f"--override: {key}: more than {MOST_VALUES:,} values; give one")
     return value
 
 
@@ -171,7 +192,7 @@ def section_of_override(values: Mapping, key: str) -> Mapping:
     section = values.get(key, {})
     if not isinstance(section, Mapping):
         where = next(name for name in values if name == key).file_in("")
-        raise UserError(
+        raise WrongArguments(
             f"{where}: {key}: found {describe_value(section)}, expected {key}.KEY=VALUE"
         )
     return section

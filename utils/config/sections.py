@@ -15,8 +15,8 @@ from typing import Any
 
 from utils.config.files import InheritedKey
 from utils.config.messages import describe_type, describe_value, suggest_name
-from utils.config.override import OverrideKey
-from utils.errors import UserError
+from utils.config.override import WITH_OVERRIDE, OverrideKey
+from utils.errors import UserError, WrongArguments
 
 
 def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any) -> Any:
@@ -39,15 +39,16 @@ def build(family: Mapping[str, Callable], options: Any, where: str, **given: Any
         No such name, or as :func:`make`.
     """
     if not isinstance(options, dict) or "name" not in options:
-        raise UserError(
-            f"{where}: found {describe_value(options)}, "
-            f"expected a mapping with a 'name', one of {', '.join(sorted(family))}"
+        raise refusal(
+            where,
+            f"found {describe_value(options)}, "
+            f"expected a mapping with a 'name', one of {', '.join(sorted(family))}",
         )
     name = options["name"]
     if not isinstance(name, str) or name not in family:
         key = next(key for key in options if key == "name")
         suggestion = suggest_name(name, family)
-        raise UserError(f"{_key_location(key, where)}: name: no '{name}'{suggestion}")
+        raise refusal(_key_location(key, where), f"name: no '{name}'{suggestion}")
     arguments = {key: value for key, value in options.items() if key != "name"}
     return make(family[name], arguments, where, **given)
 
@@ -71,7 +72,7 @@ def make(part: Callable, options: Any, where: str, **given: Any) -> Any:
     try:
         return part(**arguments, **given)
     except (ValueError, UserError) as error:
-        raise UserError(f"{_options_location(options, where)}: {error}") from None
+        raise refusal(_options_location(options, where), str(error)) from None
 
 
 def check_options(part: Callable, options: Any, where: str, given: Iterable[str] = ()) -> dict:
@@ -101,16 +102,16 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
     options = {} if options is None else options
     if not isinstance(options, dict):
         found = describe_value(options)
-        raise UserError(f"{where}: found {found}, expected a mapping 'key: value'")
+        raise refusal(where, f"found {found}, expected a mapping 'key: value'")
     parameters = signature_parameters(part).items()
     known = {name: parameter for name, parameter in parameters if name not in given}
     for key in options:
         if key not in known:
             suggestion = suggest_name(key, known)
-            raise UserError(f"{_key_location(key, where)}: unknown key '{key}'{suggestion}")
+            raise refusal(_key_location(key, where), f"unknown key '{key}'{suggestion}")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in options:
-            raise UserError(f"{where}: key '{name}' is missing")
+            raise refusal(where, f"key '{name}' is missing")
     arguments = {}
     for key, value in options.items():
         hint = known[key].annotation
@@ -118,14 +119,24 @@ def check_options(part: Callable, options: Any, where: str, given: Iterable[str]
             arguments[key] = _converted(value, hint)
         except TypeError:
             found, expected = describe_value(value), describe_type(hint)
-            raise UserError(
-                f"{_key_location(key, where)}: {key}: found {found}, expected {expected}"
+            raise refusal(
+                _key_location(key, where), f"{key}: found {found}, expected {expected}"
             ) from None
     return arguments
 
 
+def refusal(where: str, message: str) -> UserError:
+    """The error of a fault in a section: of the command line if the place is in --override."""
+    kind = UserError
+    if where.startswith("--override") or where.endswith(WITH_OVERRIDE):
+        kind = WrongArguments
+    return kind(f"{where}: {message}")
+
+
 def _key_location(key: Any, where: str) -> str:
-    """File and section of a key: in the base of the YAML if the key comes from it."""
+    """File and section of a key: --override, or the base of the YAML, if the key comes from it."""
+    if not isinstance(key, OverrideKey):
+        where = where.removesuffix(WITH_OVERRIDE)
     return key.file_in(where) if isinstance(key, InheritedKey) else where
 
 
@@ -136,7 +147,7 @@ def _options_location(options: Any, where: str) -> str:
     """
     keys = list(options or ())
     if any(isinstance(key, OverrideKey) for key in keys):
-        return f"{where} with --override"
+        return where.removesuffix(WITH_OVERRIDE) + WITH_OVERRIDE
     if keys and all(isinstance(key, InheritedKey) for key in keys):
         return keys[0].file_in(where)
     return where

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from utils.cli import run
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.machine import existing_parent, usable_memory
 from utils.plan.audio_counts import NOISES, Audio, AudioOfPlan, Corpus, count_corpus, data_folders
 from utils.plan.forecast import Amount, Need, Records, larger, sum_stage_needs
@@ -76,6 +76,8 @@ def plan_dry_run(
     try:
         all_stages = examine(plan, last)
     except UserError as error:  # a step refuses its options before it reads receipts
+        if isinstance(error, WrongArguments) and not missing:
+            raise
         _end(missing or [str(error)])
         return
     stages = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from utils.config import make, merge, section_of_override
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 
 # a phase that sets one of two such keys removes the other one of the common section
 ALTERNATIVES = {
@@ -31,6 +31,8 @@ PHASE_SECTIONS = (
 )
 
 FREEZING = ("freeze", "freeze_if_few")  # lists of names, which a phase may have of its own
+WEIGHTS_FROM = "weights_from"
+OVERRIDABLE = (WEIGHTS_FROM, *FREEZING, *PHASE_SECTIONS)  # keys of a phase, besides its name
 
 
 @dataclass
@@ -149,9 +151,13 @@ def override_section(common: Mapping | None, options: Mapping | None) -> dict | 
         return None
     if not common or "name" in options:
         return dict(options)
-    replaced = {ALTERNATIVES.get(key) for key in options}
-    kept = {key: value for key, value in common.items() if key not in replaced}
-    return kept | dict(options)
+    return _without_replaced(common, options) | dict(options)
+
+
+def _without_replaced(section: Mapping, options: Mapping) -> dict:
+    """A section without the keys whose alternatives some options set."""
+    replaced = {ALTERNATIVES.get(key) for key, value in options.items() if value is not None}
+    return {key: value for key, value in section.items() if key not in replaced}
 
 
 def apply_override(sections: Mapping, changes: Mapping, phase: Phase | None) -> dict:
@@ -159,24 +165,58 @@ def apply_override(sections: Mapping, changes: Mapping, phase: Phase | None) -> 
 
     ``phases.NAME.section.key`` changes one phase, ``section.key`` all of them.
     """
-    parts = [{name: value for name, value in changes.items() if name != "phases"}]
-    if phase:
-        parts.append(dict(section_of_override(section_of_override(changes, "phases"), phase.name)))
     changed = dict(sections)
-    for part in parts:
+    for part in _parts(changes, phase):
         for section, options in part.items():
             if isinstance(options, Mapping) and isinstance(changed.get(section), Mapping):
-                replaced = {ALTERNATIVES.get(key) for key in options}
-                kept = {key: each for key, each in changed[section].items() if key not in replaced}
-                changed[section] = kept
+                changed[section] = _without_replaced(changed[section], options)
         changed = merge(changed, part)
     return changed
 
 
-def refuse_unknown_phases(changes: Mapping, written: Mapping) -> None:
-    """Refuse an override of a phase that a YAML does not have."""
+def _parts(changes: Mapping, phase: Phase | None) -> list[dict]:
+    """The sections that an override changes in all phases, and those of one phase."""
+    own: Mapping = {}
+    if phase:
+        own = _of_phase(changes, phase.name)
+    return [
+        {name: value for name, value in changes.items() if name != "phases"},
+        {name: value for name, value in own.items() if name != WEIGHTS_FROM},
+    ]
+
+
+def _of_phase(changes: Mapping, name: str) -> Mapping:
+    """What an override has for the phase of a name."""
+    return section_of_override(section_of_override(changes, "phases"), name)
+
+
+def overridden_sections(changes: Mapping, phase: Phase | None) -> frozenset[str]:
+    """Names of the sections of a phase, and its ``weights_from``, that an override changes."""
+    names = {name for part in _parts(changes, phase) for name in part}
+    if phase and WEIGHTS_FROM in _of_phase(changes, phase.name):
+        names.add(WEIGHTS_FROM)
+    return frozenset(names)
+
+
+def override_weights_from(phases: list[dict], changes: Mapping) -> list[dict]:
+    """The list `phases` of a YAML with the ``weights_from`` of an override."""
+    changed = []
+    for phase in phases:
+        own = _of_phase(changes, phase.get("name", ""))
+        changed.append(merge(phase, {key: own[key] for key in own if key == WEIGHTS_FROM}))
+    return changed
+
+
+def refuse_wrong_phases(changes: Mapping, written: Mapping) -> None:
+    """Refuse an override of a phase that a YAML does not have, or of a key that no phase has."""
     known = [phase.get("name") for phase in written.get("phases") or ()]
     for name in section_of_override(changes, "phases"):
         if name not in known:
             listed = ", ".join(map(str, known)) or "none"
-            raise UserError(f"--override: phases: no phase '{name}'; known: {listed}")
+            raise WrongArguments(f"--override: phases: no phase '{name}'; known: {listed}")
+        for key in _of_phase(changes, name):
+            if key not in OVERRIDABLE:
+                raise WrongArguments(
+                    f"--override: phases.{name}: unknown key '{key}'; known: "
+                    f"{', '.join(OVERRIDABLE)}"
+                )

@@ -1,48 +1,65 @@
-"""Checks of a planned training: refuse early what it would refuse after hours of other work."""
+"""Checks before a training, planned or begun: refuse early what it would refuse later."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from utils.augmentation.augmenter import Augmenter
 from utils.augmentation.chain import open_chain
 from utils.augmentation.planned import planned_bank
-from utils.config import build
 from utils.embeddings.inputs import takes_features
 from utils.embeddings.planned import note_network, planned_rate_hz, utterances_of_speakers
 from utils.errors import UserError
 from utils.receipts import DONE, MODE, Task
 from utils.training.settings import Settings
 
+if TYPE_CHECKING:
+    from steps.models.network import EmbeddingNetwork
+
 Registries = Callable[[], tuple[Mapping[str, Callable], Mapping[str, Callable]]]
-ANY_SPEAKERS = 2  # classes of a loss while the number of speakers is unknown
 
 
 def check_planned_training(
     task: Task,
-    settings: Settings,
+    phases: Sequence[Settings],
     train_data: Path,
     bank: Path | None,
     seed: int,
     registries: Registries,
 ) -> None:
-    """While a plan is checked: record the training's network, and refuse what would fail.
+    """Refuse what a training would fail of, before its folder is made; a plan records its network.
 
-    ``registries`` gives networks and losses, which import torch.
+    In a plan, a training that has finished keeps its state, stale or not, while its data are there.
+    ``phases`` are that of the task and those after it.  ``registries`` gives networks and losses,
+    which import torch.
     """
-    if MODE.checking and task.status().state != DONE:
-        _refuse_planned_training(settings, train_data, bank, seed, registries)
-    note_network(task.home, settings.sections["model"])
+    has_data = (train_data / "wav.scp").exists()
+    keeps_state = MODE.checking and has_data and task.path.exists()
+    if not keeps_state and task.status().state != DONE:
+        from utils.training.setup import check_phases
+
+        objective = check_phases(phases, _utterances(train_data), seed, registries())
+        if MODE.checking:
+            _refuse_planned_data(phases[0], objective.network, train_data, bank)
+    note_network(task.home, phases[0].sections["model"])
 
 
-def _refuse_planned_training(
-    settings: Settings, train_data: Path, bank: Path | None, seed: int, registries: Registries
+def _utterances(train_data: Path) -> np.ndarray | None:
+    """Utterances of each speaker; None if they are unknown, or while a plan may change them."""
+    utt2spk = train_data / "utt2spk"
+    if MODE.checking and utt2spk.exists():
+        return None
+    return utterances_of_speakers(utt2spk)
+
+
+def _refuse_planned_data(
+    settings: Settings, network: "EmbeddingNetwork", train_data: Path, bank: Path | None
 ) -> None:
-    """Check a YAML against the planned data; data that exist are checked by the training.
+    """Refuse audio or a bank that a plan is going to make and that the training could not use.
 
-    UserError if network or loss are wrong, the audio will have another rate, the bank will lack
-    noises or rooms, or the speakers fill no batch.
+    Data that exist are checked by the training.
     """
     if takes_features(settings.sections["model"]) or (train_data / "wav.scp").exists():
         return
@@ -50,20 +67,6 @@ def _refuse_planned_training(
     if rate is None:  # the plan does not make these data
         return
     refuse_planned_bank(settings.augmentation, bank, rate, settings.where("augmentation"))
-    from utils.training.setup import check_crops
-
-    utterances = utterances_of_speakers(train_data / "utt2spk")
-    num_speakers = ANY_SPEAKERS if utterances is None else len(utterances)
-    models, losses = registries()
-    network = build(models, settings.sections["model"], settings.where("model"))
-    loss = build(
-        losses,
-        settings.sections["loss"],
-        settings.where("loss"),
-        embedding_dim=network.embedding_dim,
-        num_speakers=num_speakers * settings.augmentation.classes_per_speaker,
-    )
-    check_crops(settings, network, loss)
     if network.sample_rate_hz != rate:
         raise UserError(
             f"{train_data}: will be packed at {rate} Hz, "
@@ -71,12 +74,6 @@ def _refuse_planned_training(
             "pack at that rate "
             f"(steps.pack_audio, and recipes: --sample-rate-hz {network.sample_rate_hz})"
         )
-    if utterances is None:
-        return
-    try:
-        settings.crops.order(np.repeat(np.arange(num_speakers), utterances).tolist(), seed)
-    except ValueError as error:
-        raise UserError(f"{settings.where('crops')}: {error}") from None
 
 
 def refuse_planned_bank(

@@ -1,29 +1,35 @@
 """The YAML of a training: all sections but those of network and loss, checked without torch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from utils.augmentation.augmenter import Augmenter, resolved_augmentation
 from utils.config import (
+    WITH_OVERRIDE,
     build,
     check_options,
     make,
     override_leaves,
+    override_name,
     parse_override,
     read_yaml,
+    refusal,
     resolved_options,
+    signature_parameters,
 )
 from utils.embeddings.inputs import takes_features
-from utils.errors import UserError
+from utils.errors import UserError, WrongArguments
 from utils.training.crops import CropOptions, resolved_crops
 from utils.training.optimizers import OPTIMIZERS, Optimizer
 from utils.training.phases import (
     Phase,
     apply_override,
     leave_source_to_first,
-    refuse_unknown_phases,
+    overridden_sections,
+    override_weights_from,
+    refuse_wrong_phases,
     split_phases,
 )
 from utils.training.schedules import SCHEDULES, Schedule
@@ -184,6 +190,8 @@ class Settings:
     teacher: TeacherOptions | None
     augmentation_path: Path | None = None  # of the YAML that replaces the section
     phase: Phase | None = None
+    overridden: Collection[str] = ()  # names of the sections that --override changes
+    override_name: str = ""  # the part of the experiment's name that --override gives
     start: StartOptions | None = None
     freeze: Sequence[str] = ()  # patterns of names of parameters
     freeze_if_few: Sequence[str] = ()  # the same, of fewer speakers than embedding dimensions
@@ -200,7 +208,7 @@ class Settings:
 
     def where(self, section: str) -> str:
         """File, phase and section, for messages."""
-        return _where(self.path, self.augmentation_path, self.phase, section)
+        return _where(self.path, self.augmentation_path, self.phase, self.overridden, section)
 
     @property
     def is_last(self) -> bool:
@@ -218,7 +226,7 @@ class Settings:
     def find_source(self, experiment: Path) -> None:
         """Set the folder of the trained network to start from, if the YAML names one."""
         if self.start:
-            self.source = find_source(self.start.source, self.path, experiment)
+            self.source = find_source(self.start.source, self.path, experiment, self.override_name)
 
     def folder(self, experiment: Path) -> Path:
         """The folder of this training: the experiment, or a folder in it for earlier phases."""
@@ -306,15 +314,15 @@ def read_phases(
     if override is not None:
         changes = parse_override(override)
         _refuse_steps_twice(changes, steps)
-        refuse_unknown_phases(changes, written)
+        refuse_wrong_phases(changes, written)
+    if changes and written.get("phases"):
+        written["phases"] = override_weights_from(written["phases"], changes)
     if steps is not None and steps < 1:
         raise UserError(f"--steps is {steps}, expected 1 or more")
     if augmentation is not None:
         policy = read_yaml(augmentation)
     settings = []
-    source = written.get("start_from")
-    if isinstance(source, str):
-        written["start_from"] = {"source": source}
+    _write_source_out(written)
     for phase, sections in split_phases(written, path):
         if steps is not None:
             training = dict(sections["training"])
@@ -325,25 +333,51 @@ def read_phases(
         if changes:
             sections = apply_override(sections, changes, phase)
             leave_source_to_first(sections, phase)
-            check_options(_Sections, sections, f"{path} with --override")
-        settings.append(_settings(path, sections, augmentation, phase))
+            _refuse_removed(sections)
+            check_options(_Sections, sections, f"{path}{WITH_OVERRIDE}")
+            _write_source_out(sections)
+        settings.append(_settings(path, sections, augmentation, phase, changes))
     return settings
+
+
+def _write_source_out(sections: dict) -> None:
+    """Replace the short form of the section `start_from`, a path alone, by the long one."""
+    source = sections.get("start_from")
+    if isinstance(source, str):
+        sections["start_from"] = {"source": source}
 
 
 def _refuse_steps_twice(changes: Mapping, steps: int | None) -> None:
     """Refuse --steps beside an override that sets the length of a training, too."""
     for key, _ in override_leaves(changes):
         if steps is not None and key.endswith(("training.steps", "training.epochs")):
-            raise UserError(f"--override: {key} is given beside --steps; leave one of them out")
+            raise WrongArguments(
+                f"--override: {key} is given beside --steps; leave one of them out"
+            )
+
+
+def _refuse_removed(sections: Mapping) -> None:
+    """Refuse an override that removes a section without a default, which the YAML has."""
+    for name, parameter in signature_parameters(_Sections).items():
+        if parameter.default is parameter.empty and name not in sections:
+            raise WrongArguments(
+                f"--override: {name}: found null, and this section has no default; "
+                "give its values, or leave it out"
+            )
 
 
 def _settings(
-    path: Path, sections: dict, augmentation: Path | None, phase: Phase | None
+    path: Path,
+    sections: dict,
+    augmentation: Path | None,
+    phase: Phase | None,
+    changes: Mapping,
 ) -> Settings:
-    """A training YAML, or a phase of it, from its sections."""
+    """A training YAML, or a phase of it, from its sections; ``changes`` are in them already."""
+    overridden = overridden_sections(changes, phase)
 
     def where(section: str) -> str:
-        return _where(path, augmentation, phase, section)
+        return _where(path, augmentation, phase, overridden, section)
 
     teacher = None
     if sections.get("teacher") is not None:
@@ -362,26 +396,39 @@ def _settings(
         teacher=teacher,
         augmentation_path=augmentation,
         phase=phase,
+        overridden=overridden,
+        override_name=override_name(changes) if changes else "",
         start=start,
         freeze=sections.get("freeze") or (),
         freeze_if_few=sections.get("freeze_if_few") or (),
     )
     is_first = phase is None or phase.number == 1
     if teacher and teacher.experiment == "previous" and is_first:
-        raise UserError(
-            f"{where('teacher')}: experiment is previous, and no phase comes before; "
-            "name the folder of a finished training"
+        raise refusal(
+            where("teacher"),
+            "experiment is previous, and no phase comes before; "
+            "name the folder of a finished training",
         )
     if teacher and teacher.student_seconds > settings.crops.shortest_seconds:
-        raise UserError(
-            f"{where('teacher')}: student_seconds is {teacher.student_seconds}, "
-            f"longer than the crop of {settings.crops.shortest_seconds} s that it is a part of"
+        raise refusal(
+            where("teacher"),
+            f"student_seconds is {teacher.student_seconds}, "
+            f"longer than the crop of {settings.crops.shortest_seconds} s that it is a part of",
         )
     return settings
 
 
-def _where(path: Path, augmentation: Path | None, phase: Phase | None, section: str) -> str:
-    """File, phase and section, for messages."""
+def _where(
+    path: Path,
+    augmentation: Path | None,
+    phase: Phase | None,
+    overridden: Collection[str],
+    section: str,
+) -> str:
+    """File, phase and section, and whether --override changes it, for messages."""
+    place = f"{path}: {phase.title}: {section}" if phase else f"{path}: {section}"
     if section == "augmentation" and augmentation:
-        return str(augmentation)
-    return f"{path}: {phase.title}: {section}" if phase else f"{path}: {section}"
+        place = str(augmentation)
+    if any(name in overridden for name in section.split(", ")):
+        place += WITH_OVERRIDE
+    return place

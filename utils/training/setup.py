@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
 from utils.augmentation.augmenter import Augmenter
-from utils.config import build, read_yaml
+from utils.config import build, read_yaml, refusal
 from utils.embeddings.inputs import compare_features, made_features
-from utils.errors import UserError
 from utils.features.precomputed import Precomputed
 from utils.pretrained.training_data import read_first_network
 from utils.torch_device import rank_and_world
@@ -26,6 +26,7 @@ from utils.training.source import class_speeds
 if TYPE_CHECKING:
     from steps.models.network import EmbeddingNetwork
 
+ANY_SPEAKERS = 2  # classes of a loss while the number of speakers is unknown
 Registries = tuple[Mapping[str, Callable], Mapping[str, Callable]]  # networks and losses by name
 
 
@@ -40,10 +41,11 @@ def check_crops(settings: Settings, network: "EmbeddingNetwork", loss: nn.Module
         _check_fixed_length(settings, network.min_samples, network.sample_rate_hz)
     compares_utterances = getattr(loss, "batch_shape", None) == "speakers_x_utterances"
     if compares_utterances and settings.crops.rows_per_speaker < 2:
-        raise UserError(
-            f"{settings.where('crops')}: the loss {settings.sections['loss']['name']} compares "
+        raise refusal(
+            settings.where("crops"),
+            f"the loss {settings.sections['loss']['name']} compares "
             "several utterances of each speaker; give batches: {speakers: N, utterances: M} "
-            "with M of 2 or more in place of batch_size"
+            "with M of 2 or more in place of batch_size",
         )
 
 
@@ -55,9 +57,10 @@ def _check_shortest(settings: Settings, network: "EmbeddingNetwork") -> None:
     for section, name, seconds in lengths:
         samples = round(seconds * network.sample_rate_hz)
         if samples < network.min_samples:
-            raise UserError(
-                f"{settings.where(section)}: {name} {seconds} are {samples} samples; "
-                f"this network takes {network.min_samples} or more"
+            raise refusal(
+                settings.where(section),
+                f"{name} {seconds} are {samples} samples; "
+                f"this network takes {network.min_samples} or more",
             )
 
 
@@ -66,14 +69,15 @@ def _check_fixed_length(settings: Settings, wanted: int, sample_rate_hz: int) ->
     lengths = settings.crops.lengths(sample_rate_hz)
     if lengths != wanted:
         samples = lengths if isinstance(lengths, int) else f"{lengths[0]} to {lengths[-1]}"
-        raise UserError(
-            f"{settings.where('crops')}: crop_seconds are {samples} samples; "
-            f"this network takes {wanted} only"
+        raise refusal(
+            settings.where("crops"),
+            f"crop_seconds are {samples} samples; this network takes {wanted} only",
         )
     if settings.teacher:
-        raise UserError(
-            f"{settings.where('teacher')}: this network takes crops of {wanted} samples only, "
-            "and a student sees less; remove the section"
+        raise refusal(
+            settings.where("teacher"),
+            f"this network takes crops of {wanted} samples only, "
+            "and a student sees less; remove the section",
         )
 
 
@@ -91,7 +95,7 @@ def length_of_training(settings: Settings, epoch_size: int) -> int:
         section = "schedule"
         settings.schedule.rate(Moment(0, steps, epoch_size / batch_size))
     except ValueError as error:
-        raise UserError(f"{settings.where(section)}: {error}") from None
+        raise refusal(settings.where(section), str(error)) from None
     return steps
 
 
@@ -146,8 +150,8 @@ def _take_from(
             origins[name] = take_weights(module, state)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{settings.where('weights_from')}: {name}: {reason}; the weights are of {where}"
+            raise refusal(
+                settings.where("weights_from"), f"{name}: {reason}; the weights are of {where}"
             ) from None
     return origins
 
@@ -194,26 +198,48 @@ def freeze_named(settings: Settings, objective: Objective, num_speakers: int) ->
         objective.refuse_unknown(settings.freeze_if_few)  # also where there are many speakers
         return objective.freeze(patterns)
     except ValueError as error:
-        raise UserError(f"{settings.where(section)}: {error}") from None
+        raise refusal(settings.where(section), str(error)) from None
 
 
-def check_phases(phases: Sequence[Settings], num_speakers: int, registries: Registries) -> None:
+def check_phases(
+    phases: Sequence[Settings], utterances: np.ndarray | None, seed: int, registries: Registries
+) -> Objective:
     """Build network and loss of each phase, as `steps.train` does, before the first one trains.
 
-    ``registries`` are networks and losses by name.  UserError: an option is wrong, crops do not
-    fit, a name to freeze matches nothing, or weights of a phase do not fit the next one.
+    ``utterances`` are those of each speaker; None: they are unknown.  ``registries`` are networks
+    and losses by name.  Returns what the first phase trains.  UserError: an option is wrong, crops,
+    speakers or schedule do not fit, a name to freeze matches nothing, or weights of a phase do not
+    fit the next one.
     """
     before: Objective | None = None
     speeds: tuple[float, ...] = ()
+    objectives = []
     for settings in phases:
+        num_speakers = ANY_SPEAKERS if utterances is None else len(utterances)
         objective = build_objective(settings, num_speakers, registries)
+        objectives.append(objective)
         if before and settings.phase and settings.phase.weights_from != "random":
             modules = (objective.network, objective.loss)
             states = (before.network.state_dict(), before.loss.state_dict())
             _take_from(settings, modules, states, speeds, "the phase before")
+        if utterances is None:
+            num_speakers = objective.network.embedding_dim  # not few
         freeze_named(settings, objective, num_speakers)
         make_optimizer(settings, objective)
+        if utterances is not None:
+            _check_length(settings, utterances, seed)
         before, speeds = objective, class_speeds(settings.sections.get("augmentation"))
+    return objectives[0]
+
+
+def _check_length(settings: Settings, utterances: np.ndarray, seed: int) -> None:
+    """Refuse speakers that fill no batch, and a length or a schedule that does not fit them."""
+    labels = np.repeat(np.arange(len(utterances)), utterances).tolist()
+    try:
+        order = settings.crops.order(labels, seed)
+    except ValueError as error:
+        raise refusal(settings.where("crops"), str(error)) from None
+    length_of_training(settings, order.epoch_size)
 
 
 def build_objective(settings: Settings, num_speakers: int, registries: Registries) -> Objective:
@@ -236,7 +262,7 @@ def make_optimizer(settings: Settings, objective: Objective) -> torch.optim.Opti
     try:
         return settings.optimizer.make(objective)
     except ValueError as error:
-        raise UserError(f"{settings.where('optimizer')}: {error}") from None
+        raise refusal(settings.where("optimizer"), str(error)) from None
 
 
 def open_augmentation(
@@ -271,13 +297,14 @@ def add_teacher(
     teacher, digest = load_teacher(folder, options.checkpoint, *registries)
     own_hz, teacher_hz = network.sample_rate_hz, teacher.network.sample_rate_hz
     if own_hz != teacher_hz:
-        raise UserError(
-            f"{settings.where('teacher')}: {folder} takes {teacher_hz} Hz, this network {own_hz} Hz"
+        raise refusal(
+            settings.where("teacher"),
+            f"{folder} takes {teacher_hz} Hz, this network {own_hz} Hz",
         )
     student_samples = round(options.student_seconds * own_hz)
     try:
         objective = StudentObjective(network, loss, teacher, options, student_samples)
     except ValueError as error:
-        raise UserError(f"{settings.where('teacher')}: {error}") from None
+        raise refusal(settings.where("teacher"), str(error)) from None
     teacher.to(torch.device(device))
     return objective, digest

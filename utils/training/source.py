@@ -3,6 +3,7 @@
 Found and checked here without torch; `fine_tuning` takes its weights.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class StartOptions:
     ----------
     source : str
         Folder of a finished training, an imported network or a model.  A name without ``/`` is the
-        experiment of that name beside the one that is trained, with the same suffixes.
+        experiment of that name beside the one that is trained, with the same suffixes, but for
+        that of --override.
     head : {"auto", "source", "class_means", "random"}
         First rows of the classification head.  ``auto``: those of the source for speakers that it
         has rows of, class means for the others; ``source``: the same, and an error if the source
@@ -45,17 +47,19 @@ class StartOptions:
             raise ValueError("source is empty, expected the folder of a trained network")
 
 
-def find_source(source: str, config: Path, experiment: Path) -> Path:
+def find_source(source: str, config: Path, experiment: Path, override_name: str = "") -> Path:
     """The folder that ``source`` of a YAML names, for a training in ``experiment``.
 
     A name without ``/`` is beside the experiment; what follows the YAML's stem in the experiment's
-    name (a variant, ``--name``) follows there, too.
+    name (a variant, ``--name``) follows there, too, but for the part that --override gives.
     """
     if "/" in source:
         return Path(source)
     suffix = ""
     if experiment.name.startswith(config.stem):
         suffix = experiment.name.removeprefix(config.stem)
+    if override_name:
+        suffix = re.sub(rf"-{re.escape(override_name)}(?=-|$)", "", suffix, count=1)
     return experiment.with_name(f"{source}{suffix}")
 
 

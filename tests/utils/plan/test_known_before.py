@@ -1,5 +1,6 @@
 """What a plan refuses before its first stage: back ends, noises, rates, protocols, batches."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -251,9 +252,14 @@ def test_a_network_that_says_its_rate_is_packed_for(recipe):
     assert "takes 8000 Hz" in recipe.refusal(config=config)
 
 
-def test_what_is_done_is_never_refused(recipe):
-    """With packed audio the training itself refuses a wrong YAML; later stages stay as they are."""
+def test_a_wrong_yaml_is_refused_with_packed_audio_too_unless_the_training_is_done(recipe):
+    """Of a finished training the state is shown, which is stale."""
     (recipe.packed / "train").mkdir(parents=True)
     (recipe.packed / "train" / "wav.scp").write_text("")
     config = network(recipe.home / "n.yaml", model={"conv_chanels": 4})
+    assert "model: unknown key 'conv_chanels'" in recipe.refusal(config=config)
+    (recipe.exp / "receipts").mkdir(parents=True)
+    old = {"step": "train", "format": 0, "seconds": 1, "core_seconds": 1}
+    old |= {part: {} for part in ("options", "inputs", "outputs", "counts")}
+    (recipe.exp / "receipts" / "train.json").write_text(json.dumps(old))
     assert recipe.refusal(config=config) == ""
