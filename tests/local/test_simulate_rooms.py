@@ -64,6 +64,7 @@ def test_dimensions_reverberation_times_and_distances_are_those_asked_for(rooms)
     assert all(0.5 <= float(metres) <= 5.0 for metres in read_map(rooms / "utt2distance").values())
 
 
+@pytest.mark.slow
 def test_responses_measure_the_reverberation_time_that_their_map_says(rooms):
     asked, errors = read_map(rooms / "utt2rt60"), []
     for key, response in responses(rooms).items():

@@ -88,6 +88,7 @@ WRONG_BY_KIND = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", WRONG_BY_KIND)
 def test_the_kind_in_the_block_of_a_recipe_refuses_what_is_not_of_it(tmp_path, recipe):
     for option in WRONG_BY_KIND[recipe]:
@@ -108,6 +109,7 @@ def test_an_option_without_a_default_may_be_empty(tmp_path):
     assert "--steps" not in plan.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

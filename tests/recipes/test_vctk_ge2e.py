@@ -222,6 +222,7 @@ def test_ti_splits_at_silences_and_keeps_recordings_apart_and_works_without_dev(
     assert "nothing to do" in run("vctk_ge2e", *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

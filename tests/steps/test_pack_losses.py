@@ -28,6 +28,7 @@ LOSSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "line"), LOSSES)
 def test_each_fault_is_in_the_ledger_by_name_and_reason(data, tmp_path, kind, line):
     replace_sound(data, "b-5", damaged(kind))

@@ -192,6 +192,7 @@ def test_pieces_of_segments_carry_the_segments_name(long, tmp_path):
     assert read_map(tmp_path / "packed" / "utt2dur") == {"a-x-0000000-0000070": "0.7000"}
 
 
+@pytest.mark.slow
 def test_the_pieces_of_the_ge2e_seed(tmp_path):
     """librosa's split at 20 dB and 8 kHz; stretches of 14,600 samples or more."""
     import librosa

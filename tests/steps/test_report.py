@@ -577,6 +577,7 @@ def test_new_scores_are_evaluated_and_reported_again(work):
     assert (work / "exp" / "good" / "report.html").read_text() != before
 
 
+@pytest.mark.slow
 def test_both_steps_are_commands(work, command):
     exp = work / "exp"
     done = command(

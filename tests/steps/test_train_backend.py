@@ -303,6 +303,7 @@ def bad_training(case):
     return keys, vectors, dict(zip(keys, speakers, strict=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "message"),
     [

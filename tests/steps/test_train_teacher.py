@@ -108,6 +108,7 @@ def pair(folder, options, loss="softmax", embedding_dim=16, num_speakers=8):
     ), teacher
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["centre", "random"])
 @pytest.mark.parametrize("weights", [(1.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.5, 1.0, 0.3)])
 def test_the_loss_is_cosine_and_divergence_of_what_the_two_say(taught, part, weights):

@@ -200,6 +200,7 @@ def test_loss_is_computed_in_float32_under_autocast(name):
     assert of_bf16.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_separates_embeddings_that_may_move(name):
     torch.manual_seed(0)

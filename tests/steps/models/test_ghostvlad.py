@@ -175,6 +175,7 @@ def test_average_pooling_counts_real_frames_only():
     assert AveragePooling(1)(frames_BD1T, frames_BD1T, None).tolist() == [[3.0], [3.0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -234,6 +234,7 @@ def test_dead_weights_are_those_that_norms_and_softmax_take_away():
     assert set(trained.without_gradient) == {"embedding.bias"} | gates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

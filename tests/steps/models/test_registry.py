@@ -122,6 +122,7 @@ def test_the_page_on_training_lists_every_published_network(stem):
     assert f"`{stem}`" in (ROOT / "docs" / "train.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", marked_by_size(PUBLISHED_PARAMETERS))
 def test_full_size_has_the_published_parameters(stem):
     num_parameters = count(build_network(CONF / f"{stem}.yaml"))

@@ -66,6 +66,7 @@ def test_every_front_end_is_tried_here():
     assert {options["name"] for options in CASES} == set(FRONT_ENDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalisation", NORMALISATIONS, ids=named)
 @pytest.mark.parametrize("options", CASES, ids=named)
 def test_batch_mates_and_padding_change_nothing(options, normalisation):
@@ -92,6 +93,7 @@ def test_batch_mates_and_padding_change_nothing(options, normalisation):
         assert (together_BTF[row, num_frames_B[row] :] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [options for options in CASES if issubclass(FRONT_ENDS[options["name"]], FramedFrontEnd)],

@@ -104,6 +104,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", LIES)
 def test_a_child_that_lies_is_refused(path, lie):
     path.write_bytes(LIES[lie])

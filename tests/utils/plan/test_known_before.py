@@ -15,6 +15,7 @@ from utils.config import read_yaml
 from utils.errors import UserError
 from utils.plan.stages import examine
 
+pytestmark = pytest.mark.slow
 TINY = ROOT / "recipes" / "mini" / "conf" / "ghostvlad_tiny.yaml"  # 32 dimensions
 BACKENDS, AUGMENTATION = ROOT / "conf" / "backends", ROOT / "conf" / "augmentation"
 

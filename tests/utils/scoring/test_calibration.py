@@ -31,6 +31,7 @@ def simulated_llrs(rng, num_targets, num_nontargets, separation=6.0):
     return llr + np.where(is_target, separation / 2, -separation / 2), is_target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gain", "shift"), [(1.0, 0.0), (0.04, 0.7), (25.0, -300.0)])
 @pytest.mark.parametrize("p_target", [0.01, 0.5, 0.9])
 def test_a_known_affine_map_is_undone(gain, shift, p_target):

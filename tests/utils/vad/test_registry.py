@@ -57,6 +57,7 @@ def test_speech_between_silences_is_found(name, rate, early, late, found):
     assert not outside.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VADS)
 @pytest.mark.parametrize("rate", [8000, 44100])
 @pytest.mark.parametrize("seconds", [0, 0.004, 0.02, 0.5, 1.007])
