@@ -24,6 +24,7 @@ from steps.compare import (
     set_sounds,
     write_comparison,
 )
+from steps.train import registries
 from utils.cli import run
 from utils.errors import UserError
 from utils.evaluation.decisions import dev_last
@@ -134,7 +135,7 @@ def compare_runs(
         "operating_points": list(drawing.points),
     }
     task = Task(output, "compare_runs", format=FORMAT, inputs=inputs, options=options)
-    complete = partial(completed_sections, registries=_registries)
+    complete = partial(completed_sections, registries=registries)
     one, other = (read_run(folder, name, complete) for name, folder in named)
     found = compare_two_runs(one, other)
     notes = [text for text in (phases_note(one, other), note) if text]
@@ -160,14 +161,6 @@ def compare_runs(
             print(text)
         print_summary(output)
     return task.counts
-
-
-def _registries() -> tuple[Mapping[str, type], Mapping[str, type]]:
-    """The registries of networks and losses, which import torch."""
-    from steps.losses import LOSSES
-    from steps.models import MODELS
-
-    return MODELS, LOSSES
 
 
 @dataclass(frozen=True)

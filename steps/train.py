@@ -173,7 +173,7 @@ def train(
             auto_folders.insert(0, home)
             settings.set_precision(begun_precision(auto_folders) or "auto")
         task = _task(settings, arguments, home, inputs, phases, output)
-        check_planned_training(task, phases[number:], train_data, bank, seed, _registries)
+        check_planned_training(task, phases[number:], train_data, bank, seed, registries)
         if task.is_done():
             counts = task.counts
         else:
@@ -246,10 +246,10 @@ def _task(
     if settings.is_last:
         inputs = inputs | {"config": settings.path}
         options |= override_option(arguments.override)
-        values = input_values(phases, output, arguments.augmentation is not None, _registries)
+        values = input_values(phases, output, arguments.augmentation is not None, registries)
     else:
         options |= settings.sections
-        values = option_values(settings, home, _registries)
+        values = option_values(settings, home, registries)
     return Task(
         home,
         "train",
@@ -291,7 +291,7 @@ def _prepare_device(
 
 def _resumes(settings: Settings, folder: Path, inputs: dict[str, Path]) -> bool:
     """Whether a folder's training has these values and inputs, and resumes even with --force."""
-    return began_with(settings, folder, _registries) and has_inputs(folder, inputs)
+    return began_with(settings, folder, registries) and has_inputs(folder, inputs)
 
 
 def _train_phase(
@@ -385,7 +385,7 @@ def assemble(settings: Settings, arguments: Arguments, before: Path | None) -> P
     freeze(settings, objective, len(speakers))
     if settings.source:
         training_set = TrainingSet(train_data, reader, speakers, labels)
-        weights = start(settings, objective, training_set, _registries()[0])
+        weights = start(settings, objective, training_set, registries()[0])
     dataset = CropDataset(
         reader,
         labels,
@@ -425,13 +425,13 @@ def _objective(
     """Network and loss with their first weights, and the teacher if there is one."""
     from utils.training.setup import add_teacher, build_objective, first_weights
 
-    objective = build_objective(settings, num_speakers, _registries())
+    objective = build_objective(settings, num_speakers, registries())
     network, loss = objective.network, objective.loss
     weights = first_weights(settings, network, loss, before)
     teacher = settings.teacher_folder(before)
     if teacher is None:
         return objective, weights, {}
-    student, digest = add_teacher(settings, network, loss, teacher, device, _registries())
+    student, digest = add_teacher(settings, network, loss, teacher, device, registries())
     return student, weights, {"teacher_weights": digest}
 
 
@@ -449,7 +449,7 @@ def _resolved(settings: Settings, seed: int, num_speakers: int, train_data: Path
     return config
 
 
-def _registries() -> tuple[Mapping[str, type], Mapping[str, type]]:
+def registries() -> tuple[Mapping[str, type], Mapping[str, type]]:
     """The registries of networks and losses, which import torch."""
     from steps.losses import LOSSES
     from steps.models import MODELS

@@ -4,7 +4,6 @@ Today's values are compared with those that the training in a folder started wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -170,7 +169,7 @@ def completed(values: Mapping) -> dict:
 def completed_sections(values: Mapping, registries: Registries) -> dict:
     """Values with the defaults of all options that config.yaml lacks, in every section.
 
-    A section whose class has another name by now stays as it is.
+    A section whose class is not known here, under its name, stays as it is.
     """
     from utils.features.registry import SpecAugment
 
@@ -185,11 +184,14 @@ def completed_sections(values: Mapping, registries: Registries) -> dict:
         "teacher": partial(resolved_options, TeacherOptions),
         "start_from": partial(resolved_options, StartOptions),
     }
+    families = {"model": models, "loss": losses, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
     filled = completed(values)
     for section, options in filled.items():
-        if section in fill and isinstance(options, dict):
-            with suppress(KeyError):
-                filled[section] = fill[section](options)
+        if section not in fill or not isinstance(options, dict):
+            continue
+        if section in families and options.get("name") not in families[section]:
+            continue
+        filled[section] = fill[section](options)
     model = filled.get("model")
     if isinstance(model, dict) and isinstance(model.get("spec_augment"), dict):
         masks = resolved_options(SpecAugment, model["spec_augment"])
