@@ -22,10 +22,6 @@ config=$(realpath "${1:?the YAML of a network, then options of run.sh}")
 shift
 read_options "$@"
 
-step() {  # NAME ARGUMENT...: one step, in the root, as in a recipe
-  (cd "$root" && python3 -m "steps.$1" "${@:2}")
-}
-
 config_name=$(basename "$config" .yaml)
 cosine=$root/conf/backends/cosine.yaml
 lda_plda=$root/conf/backends/lda60_plda.yaml
@@ -34,7 +30,7 @@ crops=lda60_plda_2s
 data=()
 experiments=()
 
-for fold in ${FOLDS:-1 2 3 4}; do
+for fold in "${folds[@]}"; do
   run=("$recipe/run.sh" "$@" --workdir "$workdir" --config "$config" --fold "$fold" --calibrate true)
   "${run[@]}" --backend "$cosine,$lda_plda,$bvector" --fuse true
   "${run[@]}" --backend "$cosine" --score-norm as_norm1

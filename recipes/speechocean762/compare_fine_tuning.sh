@@ -17,9 +17,6 @@ here=$(dirname "$0")
 read_options "$@"
 cd "$root"
 read -ra models <<<"${MODELS:-campplus}"
-read -ra folds <<<"${FOLDS:-1 2 3 4}"
-
-step() { python3 -m "steps.$1" "${@:2}"; }
 
 score_plain() {  # EXP DATA: untouched embeddings of dev and test, calibrated on dev
   local set learned=$1/calibration/plain_cosine_calibrated

@@ -18,9 +18,6 @@ here=$(dirname "$0")
 read_options "$@"
 cd "$root"
 read -ra models <<<"${MODELS:-campplus ecapa resemblyzer}"
-read -ra folds <<<"${FOLDS:-1 2 3 4}"
-
-step() { python3 -m "steps.$1" "${@:2}"; }
 
 packed_of() { echo "$home/data/fold$1/packed_16000"; }
 

@@ -6,6 +6,8 @@
 #     root      the checkout, whose environment is in use then
 #     workdir   of --workdir, or the recipe
 #     home      the same, relative to the checkout if it is inside
+#     folds     of FOLDS="1 2", or all four
+#   step NAME ARGUMENT...   runs one step in the checkout, as a recipe does
 
 read_options() {
   local here options=("$@") index
@@ -25,6 +27,9 @@ read_options() {
   done
   workdir=$(realpath -m "$workdir")
   home=${workdir#"$root"/}
+  read -ra folds <<<"${FOLDS:-1 2 3 4}"
   here=$PWD
   cd "$root" && . ./path.sh && cd "$here" || exit
 }
+
+step() { (cd "$root" && python3 -m "steps.$1" "${@:2}"); }
